@@ -1,0 +1,75 @@
+# The commands of a checkout; needs python3 (3.11 or later) with venv, and make.
+#
+#   make demo          simulated tomography beamline: scan, file, reconstruction, in demo-data/
+#   make test          lint, types, import contracts, tests
+#   make wheel-test    the built wheel, installed elsewhere, runs the demo
+#   make format        puts the code into the form that `make test` asks for
+#   make constraints   makes constraints.txt again, with the newest versions that fit together
+#   make clean         removes the environment and what was built
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PINS := pyproject.toml constraints.txt
+
+.DELETE_ON_ERROR:
+.PHONY: demo test wheel-test format constraints clean
+
+demo: $(VENV)/.demo
+	$(BIN)/nexus-callbacks demo tomo -o demo-data
+
+test: $(VENV)/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# The stamps depend on what decides the environment, so that a second run installs nothing.
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "nexus-callbacks needs Python 3.11 or later: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "This Python cannot make virtual environments. On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.venv $(PINS)
+	@echo "Installing into $(VENV) (a minute or two, once)"
+	$(BIN)/python $(PIP_INSTALL) --editable '.[session]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.venv $(PINS)
+	@echo "Installing into $(VENV), with what the tests need (a minute or two, once)"
+	$(BIN)/python $(PIP_INSTALL) --editable '.[test]'
+	@touch $@ $(VENV)/.demo
+
+# Away from the checkout, so that nothing is found in it by accident.
+wheel-test: $(VENV)/.venv
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir "$$folder" . && \
+	cp constraints.txt "$$folder" && cd "$$folder" && \
+	$(PYTHON) -m venv env && \
+	wheel=$$(echo ./nexus_callbacks-*.whl) && \
+	env/bin/python $(PIP_INSTALL) "$$wheel[demo]" && \
+	env/bin/nexus-callbacks demo tomo -o made --json > demo.json && \
+	cat demo.json && \
+	env/bin/python -c 'import json; found = json.load(open("demo.json")); assert found["valid"] is True, found' && \
+	env/bin/nexus-callbacks validate "$$(env/bin/python -c 'import json; print(json.load(open("demo.json"))["dataset_file"])')" && \
+	echo "The wheel works."
+
+constraints:
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(PYTHON) -m venv "$$folder/env" && \
+	"$$folder/env/bin/python" -m pip install --disable-pip-version-check --quiet '.[test]' && \
+	{ echo "# The versions that the tests ran with. Made by: make constraints"; \
+	  "$$folder/env/bin/python" -m pip freeze --disable-pip-version-check --exclude nexus-callbacks; } > "$$folder/constraints.txt" && \
+	mv "$$folder/constraints.txt" constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,200 @@
+"""A simulated nano-tomography beamline, modelled on the ESRF's ID16A as the talk shows it.
+
+Layout, axes and names follow the talk (srot, sx, sy, sz, imgl1x…, frelon). Numbers without a source are plausible for
+such a beamline and are not measurements of the real one.
+
+``python -m devices.id16a PATH`` writes its signals as JSON; ``profiles/id16a/signals.json`` was made so.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from devices.detectors import FrameCamera
+from devices.optics import Attenuator, Geometry, KirkpatrickBaez, Multilayer, ScintillatorOptics, Slit
+from devices.phantom import GRID, Phantom, gold_in_iron
+from devices.quantity import Quantity
+from devices.scene import Pose, Scene
+from devices.sensors import BeamMonitor, Hutch, VacuumGauge
+from devices.shutter import Shutter
+from devices.signals import save_signals
+from devices.source import StorageRing, Undulator
+from devices.stages import SimulatedMotor
+
+SHAPE = (GRID, GRID)
+"""Rows and columns of a frame."""
+SX = 20.0
+"""Where sx stands, mm behind the focus: magnification 60, pixels of 50 nm."""
+
+
+@dataclass(frozen=True)
+class Beamline:
+    """The devices of a beamline, under the names by which its people call them."""
+
+    srot: SimulatedMotor
+    """Rotation of the sample, deg."""
+    sx: SimulatedMotor
+    """Sample along the beam, mm from the focus."""
+    sy: SimulatedMotor
+    """Sample across the beam, mm."""
+    sz: SimulatedMotor
+    """Sample up, mm."""
+    camera: FrameCamera
+    """The camera; its name is ``frelon``."""
+    shutter: Shutter
+    image_key: Quantity
+    """What the next frame is, in NXtomo's numbers: 0 projection, 1 flat, 2 dark."""
+    ring: StorageRing
+    undulators: tuple[Undulator, ...]
+    mono: Multilayer
+    attenuators: tuple[Attenuator, ...]
+    primary_slit: Slit
+    secondary_slit: Slit
+    kb: KirkpatrickBaez
+    optics: ScintillatorOptics
+    geometry: Geometry
+    vacuum: VacuumGauge
+    hutch: Hutch
+    i0: BeamMonitor
+    phantom: Phantom
+    """What the sample is made of: the truth, for comparison only."""
+
+    @property
+    def motors(self) -> tuple[SimulatedMotor, ...]:
+        """Motors of the sample."""
+        return (self.srot, self.sx, self.sy, self.sz)
+
+    @property
+    def detectors(self) -> list[Any]:
+        """What takes data during a scan."""
+        return [self.camera]
+
+    @property
+    def baseline(self) -> list[Any]:
+        """What is read once before and once after a scan."""
+        return [
+            *self.motors,
+            self.shutter,
+            self.ring,
+            *self.undulators,
+            self.mono,
+            *self.attenuators,
+            self.primary_slit,
+            self.secondary_slit,
+            self.kb,
+            self.optics,
+            self.geometry,
+            self.vacuum,
+            self.hutch,
+            self.i0,
+        ]
+
+    @property
+    def devices(self) -> list[Any]:
+        """Everything that can stand in a document."""
+        return [*self.baseline, self.image_key, *self.detectors]
+
+
+def simulated_id16a(directory: Path | str, seed: int = 2015, clock: Callable[[], float] = time.time) -> Beamline:
+    """The beamline, ready to scan: sample in the beam, shutter closed.
+
+    Parameters
+    ----------
+    directory
+        The camera's folder; nothing is written before a scan.
+    seed
+        Sample, flat field and noise come from it: the same seed and the same commands give the same frames, but for
+        the decay of the machine current.
+    clock
+        Time for the machine current, s.
+    """
+    sample_seed, noise_seed, sensor_seed = np.random.SeedSequence(seed).spawn(3)
+    sensors = np.random.default_rng(sensor_seed)
+
+    ring = StorageRing(name="ring", clock=clock)
+    undulators = (
+        Undulator(name="u18", label="U18.3", gap=11.5, period=18.3),
+        Undulator(name="u22", label="U22.4", gap=16.2, period=22.4),
+    )
+    mono = Multilayer(name="mono")
+    attenuators = tuple(
+        Attenuator(name=f"attenuator{n}", mono=mono, foils=foils, distance=distance)
+        for n, foils, distance in (
+            (1, (0.1, 0.2, 0.4, 0.8), -158.4),
+            (2, (0.5, 1.0, 2.0, 4.0), -158.3),
+            (3, (0.025, 0.05, 0.075), -2.1),
+        )
+    )
+    primary_slit = Slit(name="primary_slit", vertical=1.2, horizontal=1.6)
+    secondary_slit = Slit(name="secondary_slit", vertical=0.4, horizontal=0.05)
+    kb = KirkpatrickBaez(name="kb")
+    optics = ScintillatorOptics(name="optics")
+    shutter = Shutter(name="shutter")
+    image_key = Quantity(name="image_key", value=0, limits=(0, 3))
+    i0 = BeamMonitor(name="i0", ring=ring, attenuators=attenuators)
+
+    srot = SimulatedMotor(name="srot", units="deg", limits=(-400.0, 400.0), precision=4, velocity=180.0)
+    sx = SimulatedMotor(name="sx", units="mm", limits=(5.0, 200.0), position=SX, precision=5, velocity=2.0)
+    sy = SimulatedMotor(name="sy", units="mm", limits=(-2.0, 2.0), precision=6, velocity=1.0)
+    sz = SimulatedMotor(name="sz", units="mm", limits=(-2.0, 2.0), precision=6, velocity=1.0)
+    physical_pixel = 24.0
+    geometry = Geometry(name="geometry", sx=sx, optics=optics, physical_pixel=physical_pixel)
+
+    pixel = geometry.pixel_size.get() * 1e-3
+    phantom = gold_in_iron(int(sample_seed.generate_state(1)[0]), GRID * pixel, mono.energy.get())
+
+    def pose() -> Pose:
+        return Pose(
+            angle=srot.position,
+            across=sy.position,
+            up=sz.position,
+            pixel=geometry.pixel_size.get() * 1e-3,
+            beam=i0.relative() if shutter.is_open else 0.0,
+        )
+
+    scene = Scene(phantom, pose, np.random.default_rng(noise_seed), SHAPE)
+    camera = FrameCamera(name="frelon", directory=Path(directory), image=scene, shape=SHAPE, pixel=physical_pixel)
+    return Beamline(
+        srot=srot,
+        sx=sx,
+        sy=sy,
+        sz=sz,
+        camera=camera,
+        shutter=shutter,
+        image_key=image_key,
+        ring=ring,
+        undulators=undulators,
+        mono=mono,
+        attenuators=attenuators,
+        primary_slit=primary_slit,
+        secondary_slit=secondary_slit,
+        kb=kb,
+        optics=optics,
+        geometry=geometry,
+        vacuum=VacuumGauge(name="vacuum", pressure=2.4e-7, rng=sensors),
+        hutch=Hutch(name="hutch", rng=sensors),
+        i0=i0,
+        phantom=phantom,
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Write the signals of this beamline to the path given."""
+    if len(arguments) != 1:
+        print("usage: python -m devices.id16a PATH", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        save_signals(Path(arguments[0]), *simulated_id16a(folder).devices)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,71 @@
+"""Sensors: gauges and meters that are only read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ophyd import Component as Cpt
+from ophyd import Device, Kind
+
+from devices.quantity import Derived, Quantity
+
+
+class VacuumGauge(Device):
+    """A Penning gauge. Its reading scatters by 2 %, the pressure itself stays."""
+
+    pressure = Cpt(Derived, compute=lambda gauge: gauge.pressure_now(), units="mbar", precision=10, kind=Kind.hinted)
+
+    def __init__(self, *args: Any, pressure: float, rng: np.random.Generator, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pressure = pressure
+        self._rng = rng
+
+    def pressure_now(self) -> float:
+        """Pressure in mbar."""
+        return float(self._pressure * self._rng.normal(1, 0.02))
+
+
+class Hutch(Device):
+    """The experimental hutch: air, and the drift that the capacitive sensors of the sample stage see."""
+
+    temperature = Cpt(
+        Derived, compute=lambda hutch: 22.0 + hutch.rng.normal(0, 0.02), units="degC", precision=3, kind=Kind.hinted
+    )
+    humidity = Cpt(Derived, compute=lambda hutch: 41.0 + hutch.rng.normal(0, 0.2), units="%", precision=1)
+    drift = Cpt(Derived, compute=lambda hutch: hutch.rng.normal(0, 2.0), units="nm", precision=2)
+
+    def __init__(self, *args: Any, rng: np.random.Generator, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rng = rng
+
+
+class BeamMonitor(Device):
+    """A thin diode upstream of the shutter: how many photons arrive.
+
+    Parameters
+    ----------
+    ring, attenuators
+        What the flux follows.
+    flux_at_200
+        Photons per second at 200 mA with nothing in the beam.
+    """
+
+    flux = Cpt(Derived, compute=lambda diode: diode.flux_now(), units="photons/s", precision=0, kind=Kind.hinted)
+    full_flux = Cpt(Quantity, value=1.0e11, units="photons/s", precision=0, writable=False, kind=Kind.config)
+
+    def __init__(self, *args: Any, ring: Any, attenuators: tuple[Any, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ring = ring
+        self._attenuators = attenuators
+
+    def relative(self) -> float:
+        """Beam before the sample, as a share of what 200 mA gives with nothing in the beam."""
+        passed = self._ring.current_now() / 200.0 if self._ring.front_end.get() == "open" else 0.0
+        for attenuator in self._attenuators:
+            passed *= attenuator.transmission_now()
+        return passed
+
+    def flux_now(self) -> float:
+        """Photons per second."""
+        return self.full_flux.get() * self.relative()

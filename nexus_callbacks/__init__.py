@@ -1,0 +1,14 @@
+"""nexus_callbacks: bluesky documents become NeXus files that analysis programs open as they are.
+
+- :class:`NexusWriter`: subscribe it to a RunEngine; every run becomes a file.
+- :func:`validate`: is a file good NeXus, complete, with living links?
+- :func:`coverage`: which variables of the definitions are filled, and from where?
+- :class:`FaultError`: what is wrong with a profile, a definition or start metadata, all faults at once.
+"""
+
+from nexus_callbacks.callback import NexusWriter
+from nexus_callbacks.coverage import read as coverage
+from nexus_callbacks.faults import FaultError
+from nexus_callbacks.validation import validate
+
+__all__ = ["FaultError", "NexusWriter", "coverage", "validate"]

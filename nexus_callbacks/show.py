@@ -1,0 +1,76 @@
+"""Show: files, coverage and validation as a person wants to see them in a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from nexus_callbacks.coverage import Coverage
+
+LONG = 8
+"""A group with more members than this shows its first ones and their number."""
+
+
+def tree(path: Path, depth: int = 3) -> Tree:
+    """The tree of an HDF5 file: classes, shapes, links; nothing is followed out of the file."""
+    root = Tree(Text(path.name, style="bold"))
+    with h5py.File(path, "r", locking=False) as file:
+        _branch(root, file, depth)
+    return root
+
+
+def _branch(tree: Tree, group: h5py.Group, depth: int) -> None:
+    names = list(group)
+    for name in names[:LONG] if len(names) > LONG + 2 else names:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            tree.add(Text(f"{name} → {link.filename}:{link.path}", style="cyan"))
+        elif isinstance(link, h5py.SoftLink):
+            tree.add(Text(f"{name} → {link.path}", style="cyan"))
+        elif isinstance(group[name], h5py.Group):
+            child = group[name]
+            label = Text.assemble((name, "bold"), f" [{child.attrs.get('NX_class', '')}]")
+            if depth > 1:
+                _branch(tree.add(label), child, depth - 1)
+            else:
+                tree.add(Text.assemble(label, f" {len(child)} members"))
+        else:
+            tree.add(_leaf(name, group[name]))
+    if len(names) > LONG + 2:
+        tree.add(Text(f"… {len(names) - LONG} more", style="dim"))
+
+
+def _leaf(name: str, dataset: h5py.Dataset) -> Text:
+    units = dataset.attrs.get("units", "")
+    if dataset.shape == ():
+        value = dataset.asstr()[()] if h5py.check_string_dtype(dataset.dtype) else dataset[()]
+        text = " ".join(str(value).split())
+        shown = text if len(text) <= 50 else text[:49] + "…"
+        return Text.assemble(name, " = ", (shown, "green"), f" {units}")
+    of_files = f" ← {', '.join(sorted({s.file_name for s in dataset.virtual_sources()}))}" if dataset.is_virtual else ""
+    shape = " × ".join(str(n) for n in dataset.shape)
+    return Text.assemble(name, (f" {shape} {dataset.dtype}", "magenta"), f" {units}", (of_files, "cyan"))
+
+
+def coverage(found: Coverage, console: Console, every: bool = False) -> None:
+    """How much of a definition is filled, from where, and what is not although somebody claimed it."""
+    missing = found.missing_mandatory
+    kinds = ", ".join(f"{count} from {scheme}" for scheme, count in found.by_scheme().items())
+    console.print(f"{found.filled} of {found.total} variables filled: {kinds or 'none'}")
+    style = "bold red" if missing else "green"
+    console.print(f"mandatory variables missing: {', '.join(missing) or 'none'}", style=style)
+    rows = [o for o in found.outcomes if every or not o.filled or o.reason or (o.filled and o.deprecated)]
+    if not rows:
+        return
+    table = Table("variable", "from", "units", "remark", box=None, header_style="bold")
+    for outcome in rows:
+        arrow = outcome.unit_from != outcome.unit_to and outcome.unit_from and outcome.unit_to
+        units = f"{outcome.unit_from} → {outcome.unit_to}" if arrow else outcome.unit_to or ""
+        remark = outcome.reason or (f"deprecated: {outcome.deprecated}" if outcome.deprecated else "")
+        table.add_row(outcome.variable, outcome.origin or "[red]absent[/red]", units, remark)
+    console.print(table)

@@ -1,0 +1,129 @@
+"""Allowed: what NeXus's validator says of a file in ESRF's shape, and is let pass.
+
+Each line has its reason. What it matches is reported as ``info``, and counted.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from nexus_callbacks.validation.report import Finding
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """One kind of finding that is let pass."""
+
+    path: str
+    """Regular expression for the whole path below the entry, without a leading ``/``."""
+    message: str
+    """Regular expression for the whole message."""
+    reason: str
+
+
+_NOT_A_MEMBER = "The field value is not a member of the enumerated list"
+_TYPE_OR_UNITS = r"(The|This) field (value )?is not a valid NX_\w+|Units of NX_\w+ not specified"
+
+ALLOWED: tuple[Allowed, ...] = (
+    # Classes: where ESRF's hdf5_cfg.xml (3.8.0) puts a class that NXDL v2026.01 does not name there.
+    Allowed(
+        r"instrument/(attenuator|detector)\d\d/positioners",
+        r"NXpositioner is an invalid class in NX(attenuator|detector)",
+        "ESRF keeps a device's motors with the device",
+    ),
+    Allowed(
+        r"instrument/insertion_device/(gap|taper)",
+        r"NXpositioner is an invalid class in NXinsertion_device",
+        "ESRF writes gap and taper as lists of positions, one for each undulator, where NXDL has one number",
+    ),
+    Allowed(
+        r"instrument/(primary_slit|secondary_slit|slits)",
+        r"NXslit is an invalid class in NXinstrument",
+        "NXDL has slits below NXaperture or as component only; a beamline's slits stand in its instrument",
+    ),
+    Allowed(
+        r"aperture|mirror|fresnel_zone_plate",
+        r"NX(aperture|mirror|fresnel_zone_plate) is an invalid class in NXentry",
+        "ESRF keeps a template of these optics beside the instrument",
+    ),
+    Allowed(
+        r"external_references/(datacollector|publication)",
+        r"NXcite is an invalid class in NXnote",
+        "ESRF gathers what is to be cited in a note",
+    ),
+    Allowed(
+        r"sample/tracking(/parcel|/shipment)?",
+        r"NXsubentry is an invalid class in NX(sample|subentry)",
+        "ESRF follows a sample's shipment in the sample",
+    ),
+    Allowed(
+        r"instrument",
+        r"NXsource: This group has more occurrences than allowed",
+        "NXtomo has one NXsource; ESRF's lasers, which excite the sample, are NXsource, too",
+    ),
+    # Values: where ESRF's own text about the field tells to write what NXDL does not list.
+    Allowed(
+        r"instrument/(source|laser\d\d)/(mode|type)",
+        _NOT_A_MEMBER,
+        "NXDL's enumeration is open; nexusformat 2.1.0 does not read that",
+    ),
+    Allowed(
+        r"instrument/attenuator\d\d/status",
+        _NOT_A_MEMBER,
+        "ESRF writes the label of the position ('In1'), NXDL lists in, out and moving",
+    ),
+    # Types: where ESRF's definition has text, often a list separated by spaces, and NXDL a number.
+    Allowed(
+        r"(.*/)?(positioners|sensors|gap|taper)/value",
+        _TYPE_OR_UNITS,
+        "ESRF writes the values of many devices as one text, in the order of the names beside it",
+    ),
+    Allowed(
+        r"instrument/monochromator/crystal/(d_spacing|reflection)",
+        _TYPE_OR_UNITS,
+        "ESRF's definition has text here, for several crystals",
+    ),
+    Allowed(
+        r"instrument/detector\d\d/(countrate_correction_applied|flatfield_applied|pixel_mask|pixel_mask_applied)",
+        _TYPE_OR_UNITS,
+        "ESRF's definition has text here",
+    ),
+    Allowed(r"instrument/xraylens\d\d/(aperture|curvature)", _TYPE_OR_UNITS, "ESRF's definition has text here"),
+    Allowed(r"sample/ub_matrix", _TYPE_OR_UNITS, "ESRF writes the matrix as text"),
+    # Ours, and the validator's own.
+    Allowed(
+        r"",
+        r'"@definition" is not defined as an attribute in NXentry',
+        "nabu looks for the application definition in this attribute, and only there",
+    ),
+    Allowed(
+        r".*",
+        r"Units of NX_(ANY|UNITLESS|DIMENSIONLESS) not specified",
+        "a number of such a category may have no units, and none are made up",
+    ),
+)
+
+ASKED = re.compile(r"This field is not defined in NX\w+")
+ASKED_REASON = "the definition asks for this field; a NeXus class may hold more fields than it names"
+
+
+def sort(finding: Finding, entry: str, asked: frozenset[str] = frozenset()) -> Finding:
+    """The finding as it is, or as ``info`` with the reason if the list lets it pass.
+
+    Parameters
+    ----------
+    finding
+        What the validator said.
+    entry
+        Absolute path of the entry.
+    asked
+        Paths, relative to the entry, of the fields that the definition asked for.
+    """
+    path = finding.path.removeprefix(entry).lstrip("/")
+    if path in asked and ASKED.fullmatch(finding.message):
+        return replace(finding, severity="info", allowed=ASKED_REASON)
+    for line in ALLOWED:
+        if re.fullmatch(line.path, path) and re.fullmatch(line.message, finding.message):
+            return replace(finding, severity="info", allowed=line.reason)
+    return finding

@@ -1,0 +1,130 @@
+"""Contents: times, units and the fields that the definition calls mandatory."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import h5py
+
+from nexus_callbacks import units
+from nexus_callbacks.coverage import NOTE
+from nexus_callbacks.validation.nodes import attribute, find, join, text, walk
+from nexus_callbacks.validation.report import Finding
+
+PERIODS = (("start_time", "end_time"), ("actual_start_date", "actual_end_date"))
+"""Fields of one group of which the second is not before the first; the later two are ESRF's."""
+
+TIMES = frozenset(name for pair in PERIODS for name in pair) | {"date"}
+"""Names of fields that hold a point in time, in NXDL and in ESRF's definition."""
+
+# NX_DATE_TIME: ISO 8601 with a zone. fromisoformat() alone also takes weeks, and times without a zone.
+_ISO8601 = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d(:?\d\d)?)")
+
+
+def check(entry: h5py.Group) -> Iterator[Finding]:
+    """Findings on the times, units and mandatory fields of an entry."""
+    yield from check_group_times(entry)
+    for child in walk(entry):
+        if isinstance(child.node, h5py.Group):
+            yield from check_group_times(child.node)
+        elif isinstance(child.node, h5py.Dataset):
+            yield from check_units(child.node)
+    yield from check_mandatory(entry)
+
+
+def check_group_times(group: h5py.Group) -> Iterator[Finding]:
+    """Findings on the points in time that a group holds."""
+    found: dict[str, datetime] = {}
+    for name in sorted(TIMES & set(group)):
+        node = find(group, name)
+        written = text(node) if isinstance(node, h5py.Dataset) else None
+        if written is None:
+            continue
+        time = parse_time(written)
+        if time is None:
+            yield Finding(
+                join(group.name, name),
+                "error",
+                f"{written!r} is no time as ISO 8601 with a zone",
+                "write it like 2026-01-31T12:00:00+01:00",
+            )
+        else:
+            found[name] = time
+    for start, end in PERIODS:
+        if start in found and end in found and found[end] < found[start]:
+            yield Finding(
+                group.name, "error", f"{end} ({found[end].isoformat()}) is before {start} ({found[start].isoformat()})"
+            )
+
+
+def parse_time(written: str) -> datetime | None:
+    """The point in time, or None if it is not ISO 8601 with a zone.
+
+    >>> parse_time("2026-01-31T12:00:00+01:00").isoformat()
+    '2026-01-31T12:00:00+01:00'
+    >>> parse_time("2026-01-31T12:00:00") is None
+    True
+    """
+    if not _ISO8601.fullmatch(written):
+        return None
+    try:
+        return datetime.fromisoformat(written)
+    except ValueError:  # the 31st of February
+        return None
+
+
+def check_units(dataset: h5py.Dataset) -> Iterator[Finding]:
+    """Findings on a dataset's units. Empty units are what a number without dimension has."""
+    written = attribute(dataset, "units")
+    if written and not units.known(written):
+        yield Finding(dataset.name, "error", f"the units {written!r} are unknown", "use a name that pint knows")
+
+
+def check_mandatory(entry: h5py.Group) -> Iterator[Finding]:
+    """Findings on the mandatory fields, as the writer recorded them in the entry (``nexus_callbacks/coverage``)."""
+    if find(entry, NOTE) is None:
+        yield Finding(entry.name, "info", "does not say which fields its definition calls mandatory")
+        return
+    record = _record(entry)
+    if record is None:
+        yield Finding(
+            join(entry.name, NOTE), "error", "is no coverage record: a field 'data' with JSON, which has 'mandatory'"
+        )
+        return
+    for variable, where in sorted(record["mandatory"].items()):
+        node = find(entry, where)
+        path = join(entry.name, where)
+        if not isinstance(node, h5py.Dataset):
+            remedy = f"bind {variable} in the beamline's profile"
+            yield Finding(path, "error", f"the mandatory {variable} is missing", remedy)
+        elif node.shape is None or node.size == 0 or text(node) is not None and not str(text(node)).strip():
+            yield Finding(path, "error", f"the mandatory {variable} is empty")
+
+
+def asked(entry: h5py.Group) -> frozenset[str]:
+    """Paths, relative to the entry, of the fields that its definition asked for; empty without a coverage record."""
+    record = _record(entry)
+    if record is None:
+        return frozenset()
+    return frozenset(path for outcome in record["variables"].values() for path in outcome.get("paths", ()))
+
+
+def _record(entry: h5py.Group) -> dict[str, dict[str, Any]] | None:
+    """The parts of the coverage record that are of use here; None if there is none that can be used."""
+    note = find(entry, f"{NOTE}/data")
+    try:
+        content = json.loads(text(note) or "") if isinstance(note, h5py.Dataset) else None
+    except json.JSONDecodeError:
+        return None
+    if not isinstance(content, dict):
+        return None
+    mandatory, variables = content.get("mandatory"), content.get("variables", {})
+    if not isinstance(mandatory, dict) or not all(isinstance(v, str) for v in mandatory.values()):
+        return None
+    if not isinstance(variables, dict) or not all(isinstance(v, dict) for v in variables.values()):
+        return None
+    return {"mandatory": mandatory, "variables": variables}

@@ -1,0 +1,232 @@
+"""NXDL: an entry against the NeXus base classes and application definitions, by nexusformat's validator.
+
+nexusformat prints what it finds. It is run here with its messages caught at their source, for two reasons beside
+silence: its own log loses the messages of a group whose parent has the same class (an NXcollection in an
+NXcollection), and gives no path where a group is missing. Written against nexusformat 2.1.0.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nexus_callbacks import units
+from nexus_callbacks.validation import allowed
+from nexus_callbacks.validation.nodes import join
+from nexus_callbacks.validation.report import Finding, Severity
+
+MISSING = Finding(
+    "/",
+    "error",
+    "cannot be checked against the NeXus definitions: nexusformat is not installed",
+    'pip install "nexus-callbacks[validate]"',
+)
+
+# A unit of each of NXDL's unit categories, https://manual.nexusformat.org/nxdl-types.html#unit-categories-allowed;
+# those which allow any unit, or a ratio, are left out.
+CATEGORIES = {
+    "NX_ANGLE": "deg",
+    "NX_AREA": "m**2",
+    "NX_CHARGE": "coulomb",
+    "NX_CROSS_SECTION": "m**2",
+    "NX_CURRENT": "A",
+    "NX_ENERGY": "J",
+    "NX_FREQUENCY": "Hz",
+    "NX_LENGTH": "m",
+    "NX_MASS": "kg",
+    "NX_MASS_DENSITY": "kg/m**3",
+    "NX_PERIOD": "s",
+    "NX_POWER": "W",
+    "NX_PRESSURE": "Pa",
+    "NX_SOLID_ANGLE": "sr",
+    "NX_TEMPERATURE": "K",
+    "NX_TIME": "s",
+    "NX_TIME_OF_FLIGHT": "s",
+    "NX_VOLTAGE": "V",
+    "NX_VOLUME": "m**3",
+    "NX_WAVELENGTH": "m",
+}
+
+# What other modules of this package look into themselves, more strictly: links, times, NXdata.
+_ELSEWHERE = ("This is a broken link to", "The field value is not a valid NX_DATE_TIME")
+
+# nexusformat's validators are one to a process.
+_lock = threading.Lock()
+
+
+def available() -> bool:
+    """Whether nexusformat is installed."""
+    try:
+        _load()
+    except ImportError:
+        return False
+    return True
+
+
+def check(file: Path, entry: str, asked: frozenset[str] = frozenset()) -> Iterator[Finding]:
+    """Findings on one entry of a file: its base classes, and the application definition of it and its subentries.
+
+    Parameters
+    ----------
+    file
+        File that holds the entry itself, not a link to it.
+    entry
+        The entry's absolute path.
+    asked
+        Paths, relative to the entry, of the fields that the definition asked for; NXDL need not name them.
+
+    Raises
+    ------
+    ImportError
+        nexusformat is not installed.
+    """
+    validate, tree = _load()
+    with _lock, _collecting(validate, tree) as collector:
+        try:
+            with tree.NXFile(str(file), "r", locking=False, recursive=True) as opened:
+                group = opened.readfile()[entry]
+                validate.get_validator(group.nxclass).validate(group)
+                for owner in (group, *_subentries(group)):
+                    _check_application(validate, owner, collector)
+        # The validator is not made for broken files and raises whatever comes: that is a finding, too.
+        except Exception as error:  # noqa: BLE001
+            collector.add(entry, f"NeXus's validator gave up here: {type(error).__name__}: {error}", "error")
+    for path, level, message in dict.fromkeys(collector.messages):
+        yield allowed.sort(Finding(path, level, message), entry, asked)
+
+
+def _load() -> tuple[ModuleType, ModuleType]:
+    # Importing nexusformat silences FutureWarning for the whole process: not ours to decide.
+    with warnings.catch_warnings():
+        from nexusformat.nexus import tree, validate  # noqa: PLC0415  (an extra, and slow to load)
+    return validate, tree
+
+
+def _subentries(group: Any) -> Iterator[Any]:
+    for item in group.entries.values():
+        if item.nxclass == "NXsubentry":
+            yield item
+
+
+def _check_application(validate: ModuleType, group: Any, collector: _Collector) -> None:
+    if "definition" not in group.entries:
+        return
+    name = str(group["definition"].nxvalue)
+    path = join(group.nxpath, "definition")
+    try:
+        validator = validate.ApplicationValidator(name)
+    except validate.NeXusError:
+        if name.startswith("NX"):
+            collector.add(path, f"{name!r} is no NeXus application definition of this release", "error")
+        else:
+            collector.add(path, f"{name!r} is no NeXus application definition but a technique's name", "info")
+        return
+    validator.validate(group)
+
+
+class _Collector:
+    """What the validator says, each message with the path it is about."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, Severity, str]] = []
+        self._groups: list[str] = []
+        """Groups that are being looked at, the innermost last."""
+        self._heading = ""
+        self._field = ""
+
+    def add(self, path: str, message: str, severity: Severity) -> None:
+        """Take a message down."""
+        self.messages.append((path, severity, message))
+
+    @contextmanager
+    def group(self, path: str) -> Iterator[None]:
+        """While a group is looked at, messages that name no field are about it."""
+        self._groups.append(path)
+        self._heading = ""
+        try:
+            yield
+        finally:
+            self._groups.pop()
+            self._heading = ""
+
+    def log(self, message: str, level: str, of_field: bool) -> None:
+        """Take what ``Validator.log`` is called with; level ``all`` is a heading: ``Field: /entry/title``."""
+        kind, _, rest = message.partition(": ")
+        if level == "all":
+            self._heading = rest if kind == "Group" else ""
+            if kind in ("Field", "Link"):
+                self._field = rest
+        elif level in ("error", "warning") and not message.startswith(_ELSEWHERE):
+            path = self._groups[-1] if self._groups else "/"
+            if of_field or " field " in message:
+                path = self._field
+            elif self._heading:
+                message = f"{self._heading}: {message}"
+            self.add(path, message, "error" if level == "error" else "warning")
+
+
+@contextmanager
+def _collecting(validate: ModuleType, tree: ModuleType) -> Iterator[_Collector]:
+    """nexusformat with its messages going to a collector; everything as it was afterwards."""
+    from unittest.mock import patch  # noqa: PLC0415  (seldom needed, and slow to load)
+
+    collector = _Collector()
+    group_validate: Callable[..., None] = validate.GroupValidator.validate
+    validate_group: Callable[..., None] = validate.ApplicationValidator.validate_group
+    check_attributes: Callable[..., None] = validate.FieldValidator.check_attributes
+
+    def log(self: Any, message: str, level: str = "info", indent: int | None = None) -> None:
+        collector.log(message, level, isinstance(self, validate.FieldValidator))
+
+    def on_group(self: Any, group: Any, *args: Any, **kwargs: Any) -> None:
+        with collector.group(group.nxpath):
+            group_validate(self, group, *args, **kwargs)
+
+    def on_application_group(self: Any, xml_dict: Any, nxgroup: Any, indent: int = 0) -> None:
+        with collector.group(nxgroup.nxpath):
+            validate_group(self, xml_dict, nxgroup, indent=indent)
+
+    def on_attributes(self: Any, field: Any, attributes: Any = None, units: Any = None) -> None:
+        check_attributes(self, field, attributes=attributes, units=units)
+        fault = _wrong_dimension(field.attrs.get("units"), units)
+        if fault:
+            self.log(fault, level="error")
+
+    class File(tree.NXFile):  # type: ignore[misc]
+        """Opens without HDF5's locks, as the writer does, and reads virtual datasets with their real shape."""
+
+        def open(self, **kwargs: Any) -> None:
+            super().open(**{"locking": False, **kwargs})
+
+        def _readdata(self, name: str) -> Any:
+            # nexusformat takes a virtual dataset for a stack of whole sources, and so ten frames of one source for one.
+            node = self.get(self.nxpath)
+            if node.is_virtual and self._getlink()[0] is None:
+                return tree.NXfield(name=name, dtype=node.dtype, shape=node.shape, attrs=self.attrs)
+            return super()._readdata(name)
+
+    with ExitStack() as changes:
+        for owner, name, value in (
+            (validate.Validator, "log", log),
+            (validate.Validator, "output_log", lambda self: None),
+            (validate.GroupValidator, "validate", on_group),
+            (validate.GroupValidator, "check_data", lambda self, group: None),
+            (validate.ApplicationValidator, "validate_group", on_application_group),
+            (validate.FieldValidator, "check_attributes", on_attributes),
+            (tree, "NXFile", File),
+        ):
+            changes.enter_context(patch.object(owner, name, value))
+        yield collector
+
+
+def _wrong_dimension(written: Any, category: Any) -> str:
+    """What is wrong with a field's units for NXDL's category; empty if nothing is, or if it cannot be told."""
+    wanted = CATEGORIES.get(str(category))
+    if wanted is None or not isinstance(written, str) or not units.known(written) or units.compatible(written, wanted):
+        return ""
+    return f"the units {written!r} are not of {category}"

@@ -1,0 +1,75 @@
+"""Report: what a check of a file found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "info"]
+
+_ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found."""
+
+    path: str
+    """HDF5 path in the file that was validated; ``/`` for the file as a whole."""
+    severity: Severity
+    """``error`` makes the file invalid; ``warning`` is to be looked at; ``info`` is told and no more."""
+    message: str
+    remedy: str = ""
+    """What the reader can do about it; may be empty."""
+    allowed: str = ""
+    """Why the allow-list lets it pass; empty if it is not on the list."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" + (f" ({self.remedy})" if self.remedy else "")
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings of one file, errors first."""
+
+    path: str
+    """The file's path as it was given."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def valid(self) -> bool:
+        """No finding is an error."""
+        return not self.errors
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that make the file invalid."""
+        return tuple(f for f in self.findings if f.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings that are to be looked at."""
+        return tuple(f for f in self.findings if f.severity == "warning")
+
+    @property
+    def allowed(self) -> tuple[Finding, ...]:
+        """The findings of NXDL's validator that the allow-list lets pass."""
+        return tuple(f for f in self.findings if f.allowed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON takes it: path, valid, counts by severity, findings."""
+        return {
+            "path": self.path,
+            "valid": self.valid,
+            "errors": len(self.errors),
+            "warnings": len(self.warnings),
+            "allowed": len(self.allowed),
+            "findings": [asdict(f) for f in self.findings],
+        }
+
+
+def report(path: str, findings: Iterable[Finding]) -> Report:
+    """A report of the findings, each once, errors first and then by path."""
+    once = dict.fromkeys(findings)
+    return Report(path, tuple(sorted(once, key=lambda f: (_ORDER[f.severity], f.path))))

@@ -1,0 +1,272 @@
+"""A tomography scan, step by step: darks, flats every `ref_on` projections, projections, final flats."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Generator, Mapping
+from typing import Any, Protocol
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+import numpy as np
+from bluesky.utils import Msg
+from numpy.typing import NDArray
+
+from devices.shutter import CLOSED, OPEN
+
+PROJECTION, FLAT, DARK = 0, 1, 2
+"""What a frame is, as NXtomo's ``image_key`` counts (NXDL v2026.01)."""
+
+MOST_FRAMES = 100_000
+"""A scan of more frames than this is taken for a slip of the finger."""
+
+
+class TomoBeamline(Protocol):
+    """What a beamline must have to be scanned; :class:`devices.id16a.Beamline` is one.
+
+    All members are devices in bluesky's sense: `srot`, `sy` and `shutter` can be set, `camera` triggered and staged.
+    """
+
+    @property
+    def srot(self) -> Any:
+        """Rotation of the sample, deg."""
+
+    @property
+    def sy(self) -> Any:
+        """The sample across the beam, mm."""
+
+    @property
+    def camera(self) -> Any:
+        """Camera with a settable ``exposure_time`` (s) and a data key for its frames, ``image_key``."""
+
+    @property
+    def shutter(self) -> Any:
+        """Set to ``open`` or ``closed``."""
+
+    @property
+    def image_key(self) -> Any:
+        """A soft signal that says what a frame is."""
+
+    @property
+    def ring(self) -> Any:
+        """The source, whose ``current`` (mA) is read with every frame."""
+
+
+def tomo_scan(
+    beamline: TomoBeamline,
+    *,
+    projections: int = 200,
+    scan_range: float = 180.0,
+    start_angle: float = 0.0,
+    ref_on: int = 100,
+    darks: int = 10,
+    flats: int = 10,
+    y_step: float = -0.3,
+    exposure_time: float | None = None,
+    md: Mapping[str, Any] | None = None,
+) -> Generator[Msg, Any, str]:
+    """Scan a sample; one run with all frames in its stream ``primary``.
+
+    The order is darks (shutter closed), flats, `ref_on` projections, flats, `ref_on` projections, …, flats. The last
+    angle is one step short of `start_angle` + `scan_range`. For flats the sample goes out by `y_step` and comes back to
+    where it was; the rotation stays where the next projection is taken. Whatever happens, the shutter is closed and
+    the sample back in at the end (only ``RE.halt()`` skips that, as it skips everything).
+
+    Each event has the frame, ``srot`` (deg), ``sy`` (mm), ``image_key`` and the machine current (mA). The camera is
+    unstaged, and so its file complete, before the run ends.
+
+    Parameters
+    ----------
+    projections
+        How many, evenly spread.
+    scan_range, start_angle
+        deg.
+    ref_on
+        Flats are taken before the first projection and after every `ref_on` projections.
+    darks, flats
+        Frames of the dark group, and of each group of flats.
+    y_step
+        How far the sample goes out for flats, mm; with its sign.
+    exposure_time
+        s; None leaves the camera's.
+    md
+        Metadata of the start document; overrides what the plan says itself.
+
+    Returns
+    -------
+    The run's uid.
+
+    Raises
+    ------
+    ValueError
+        One, before anything moves, that names all that is wrong with the parameters.
+    """
+    angles = _checked_angles(
+        beamline,
+        projections=projections,
+        scan_range=scan_range,
+        start_angle=start_angle,
+        ref_on=ref_on,
+        darks=darks,
+        flats=flats,
+        y_step=y_step,
+        exposure_time=exposure_time,
+    )
+    camera, srot, sy = beamline.camera, beamline.srot, beamline.sy
+    groups = [angles[first : first + ref_on] for first in range(0, projections, ref_on)]
+    frames = darks + (len(groups) + 1) * flats + projections
+    home = sy.position
+    if exposure_time is not None:
+        yield from bps.abs_set(camera.exposure_time, float(exposure_time), wait=True)
+
+    metadata: dict[str, Any] = {
+        "plan_name": "tomo_scan",
+        "plan_args": {
+            "projections": projections,
+            "scan_range": scan_range,
+            "start_angle": start_angle,
+            "ref_on": ref_on,
+            "darks": darks,
+            "flats": flats,
+            "y_step": y_step,
+            "exposure_time": exposure_time,
+        },
+        "technique": "tomo",
+        "purpose": "measurement",
+        "detectors": [camera.name],
+        "motors": [srot.name],
+        "num_points": frames,
+        "hints": {"dimensions": [[[srot.name], "primary"]]},
+        **_esrf_variables(projections, scan_range, start_angle, ref_on, darks, flats, y_step),
+        **(md or {}),
+    }
+
+    def frame() -> Generator[Msg, Any, None]:
+        yield from bps.trigger_and_read([camera, srot, sy, beamline.image_key, beamline.ring.current])
+
+    def series(key: int, count: int) -> Generator[Msg, Any, None]:
+        yield from bps.mv(beamline.image_key, key)
+        for _ in range(count):
+            yield from bps.checkpoint()
+            yield from frame()
+
+    def take_darks() -> Generator[Msg, Any, None]:
+        yield from bps.mv(beamline.shutter, CLOSED)
+        yield from series(DARK, darks)
+
+    def take_flats() -> Generator[Msg, Any, None]:
+        yield from bps.mv(sy, home + y_step)
+        yield from series(FLAT, flats)
+        yield from bps.mv(sy, home)
+
+    def take_projections(group: NDArray[np.float64]) -> Generator[Msg, Any, None]:
+        yield from bps.mv(beamline.image_key, PROJECTION)
+        for angle in group:
+            yield from bps.checkpoint()
+            yield from bps.mv(srot, float(angle))
+            yield from frame()
+
+    @bpp.stage_decorator([camera])
+    def staged() -> Generator[Msg, Any, None]:
+        yield from bps.mv(srot, float(angles[0]))
+        yield from take_darks()
+        yield from bps.mv(beamline.shutter, OPEN)
+        for group in groups:
+            yield from bps.mv(srot, float(group[0]))
+            yield from take_flats()
+            yield from take_projections(group)
+        yield from take_flats()
+
+    def make_safe() -> Generator[Msg, Any, None]:
+        # The sample goes back in even if the shutter fails.
+        yield from bpp.finalize_wrapper(bps.mv(beamline.shutter, CLOSED), bps.mv(sy, home))
+
+    # The camera is staged within the run, so that its file is closed when the run's end is told.
+    return (yield from bpp.run_wrapper(bpp.finalize_wrapper(staged(), make_safe), md=metadata))
+
+
+def _esrf_variables(
+    projections: int, scan_range: float, start_angle: float, ref_on: int, darks: int, flats: int, y_step: float
+) -> dict[str, Any]:
+    """What the plan knows, under the names and in the units of ESRF's definition (icat-esrf-definitions 3.8.0)."""
+    return {
+        "TOMO_scanning_mode": "step",
+        "TOMO_images_per_step": 1,
+        "TOMO_interlaced": 0,
+        "TOMO_nested": 0,
+        "TOMO_shift_turns": 0,
+        "TOMO_save_separate_dark_image": 0,
+        "TOMO_live_correction": 0,
+        "TOMO_images_at_end_as_quali": 0,
+        "TOMO_mono_tune_on_ref": 0,
+        "TOMO_mono_tune_on_start": 0,
+        "TOMO_xStages": 1,
+        "TOMO_yStages": 1,
+        "TOMO_zStages": 1,
+        "TOMOAcquisition_scan_type": "STEP",
+        "TOMOAcquisition_type": "full",
+        "TOMOAcquisition_half_acquisition": False,
+        "TOMOAcquisition_proj_n": projections,
+        "TOMOAcquisition_flat_n": flats,
+        "TOMOAcquisition_dark_n": darks,
+        "TOMOAcquisition_flat_on": ref_on,
+        "TOMOAcquisition_y_step": y_step,
+        "TOMOAcquisition_z_step": 0.0,
+        "TOMOAcquisition_start_angle": start_angle,
+        "TOMOAcquisition_scan_range": scan_range,
+        "TOMOAcquisition_read_srcur": True,
+        "TOMOAcquisition_beam_check": False,
+        "TOMOAcquisition_no_images_at_end": True,
+        "TOMOAcquisition_no_flat_at_end": False,
+        "TOMOAcquisition_n_subtomo": 1,
+    }
+
+
+def _checked_angles(beamline: TomoBeamline, **given: Any) -> NDArray[np.float64]:
+    """The angles of the projections, deg; raises one ValueError with every fault of the parameters."""
+    faults = []
+    for name, least in (("projections", 1), ("ref_on", 1), ("darks", 0), ("flats", 0)):
+        value = given[name]
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            faults.append(f"{name} must be a whole number, not {value!r}")
+        elif value < least:
+            faults.append(f"{name} must be at least {least}, not {value}")
+    for name in ("scan_range", "start_angle", "y_step", "exposure_time"):
+        value = given[name]
+        if name == "exposure_time" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+            faults.append(f"{name} must be a finite number, not {value!r}")
+        elif name in {"scan_range", "y_step"} and value == 0:
+            faults.append(f"{name} must not be 0")
+    if faults:
+        raise ValueError("tomo_scan: " + "; ".join(faults))
+
+    projections, ref_on = given["projections"], given["ref_on"]
+    frames = given["darks"] + (math.ceil(projections / ref_on) + 1) * given["flats"] + projections
+    if frames > MOST_FRAMES:
+        # Said before the angles are made: a slip of the finger must not fill the memory.
+        raise ValueError(f"tomo_scan: {frames} frames are more than {MOST_FRAMES}")
+    angles: NDArray[np.float64] = (
+        given["start_angle"] + np.arange(projections, dtype=float) * given["scan_range"] / projections
+    )
+    faults += _refused(beamline.srot, float(angles[0]), float(angles[-1]))
+    if given["flats"]:
+        faults += _refused(beamline.sy, beamline.sy.position + given["y_step"])
+    if given["exposure_time"] is not None:
+        faults += _refused(beamline.camera.exposure_time, given["exposure_time"])
+    if faults:
+        raise ValueError("tomo_scan: " + "; ".join(faults))
+    return angles
+
+
+def _refused(device: Any, *values: float) -> list[str]:
+    """What `device` says against `values`; nothing if it cannot say."""
+    faults: list[str] = []
+    for value in values:
+        try:
+            device.check_value(value)
+        except ValueError as error:
+            faults.append(str(error))
+    return faults

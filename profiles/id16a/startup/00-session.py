@@ -1,0 +1,55 @@
+"""A session at ID16A (simulated): ``ipython --profile-dir=profiles/id16a``.
+
+Then ``RE(tomo_scan())`` scans, and the file is complete when it returns: ``writer.files``. All devices are there under
+the names by which the beamline calls them (srot, sx, sy, sz, frelon, shutter, ring, mono…). Data goes to the folder
+that the environment variable NEXUS_CALLBACKS_DATA names, ``./data`` without it.
+"""
+
+import atexit
+import os
+from functools import partial
+from pathlib import Path
+
+import bluesky.plan_stubs as bps  # noqa: F401  for the one who types
+import bluesky.plans as bp  # noqa: F401
+from bluesky import RunEngine
+from bluesky.preprocessors import SupplementalData
+from IPython import get_ipython
+
+from devices.id16a import simulated_id16a
+from nexus_callbacks import NexusWriter
+from plans import tomo
+from plans.datasets import NumberedDatasets, sample_folder
+
+data_root = Path(os.environ.get("NEXUS_CALLBACKS_DATA", "data")).absolute()
+profile = Path(get_ipython().profile_dir.location)
+
+id16a = simulated_id16a(data_root / "detectors")
+srot, sx, sy, sz = id16a.motors
+frelon, shutter, ring, mono = id16a.camera, id16a.shutter, id16a.ring, id16a.mono
+u18, u22 = id16a.undulators
+attenuator1, attenuator2, attenuator3 = id16a.attenuators
+primary_slit, secondary_slit, kb, optics = id16a.primary_slit, id16a.secondary_slit, id16a.kb, id16a.optics
+geometry, vacuum, hutch, i0 = id16a.geometry, id16a.vacuum, id16a.hutch, id16a.i0
+
+RE = RunEngine(
+    {
+        "proposal": "ma2210",
+        "beamline": "id16a",
+        "sample": "Fe_Au_350N_RT1",
+        "dataset": "50nm_tomo1",
+        "Sample_description": "grain of iron with inclusions of gold and with pores",
+        "Sample_chemical_formula": "Fe Au",
+        "Sample_support": "tip of a needle",
+        "Sample_situation": "vacuum",
+        "Sample_temperature_env": "room temperature",
+    }
+)
+RE.preprocessors.append(SupplementalData(baseline=id16a.baseline))
+RE.preprocessors.append(NumberedDatasets(RE.md, sample_folder(data_root)))
+
+writer = NexusWriter(data_root, profile=profile)
+RE.subscribe(writer)
+atexit.register(writer.close)
+
+tomo_scan = partial(tomo.tomo_scan, id16a)

@@ -1,0 +1,336 @@
+"""Without any configuration: bluesky's own plans over simulated devices, then the file is opened.
+
+Each experiment runs a real RunEngine, and validates what it wrote.
+"""
+
+import json
+
+import bluesky.plan_stubs as bps
+import bluesky.plans as bp
+import bluesky.preprocessors as bpp
+import h5py
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky.utils import FailedStatus, RunEngineInterrupted
+from ophyd.sim import hw as make_hardware
+
+from nexus_callbacks import FaultError, NexusWriter, validate
+
+
+@pytest.fixture
+def hw():
+    return make_hardware()
+
+
+@pytest.fixture
+def RE():
+    engine = RunEngine({}, call_returns_result=False)
+    yield engine
+    if engine.state != "idle":
+        engine.abort()
+
+
+@pytest.fixture
+def writer(RE, tmp_path):
+    writer = NexusWriter(tmp_path)
+    RE.subscribe(writer)
+    return writer
+
+
+def only_file(writer):
+    (path,) = writer.files.values()
+    return path
+
+
+def default_plot(file):
+    """The NXdata that a reader opens first."""
+    entry = file[file.attrs["default"]]
+    return entry[entry.attrs["default"]]
+
+
+PLANS = {
+    "count": (lambda hw: bp.count([hw.det], num=5), "det", "elapsed_time", 5),
+    "scan": (lambda hw: bp.scan([hw.det], hw.motor, -1, 1, 7), "det", "motor", 7),
+    "scan_of_two": (lambda hw: bp.scan([hw.det4], hw.motor1, 0, 1, hw.motor2, 0, 2, 5), "det4", "motor1", 5),
+    "rel_scan": (lambda hw: bp.rel_scan([hw.det], hw.motor, -1, 1, 4), "det", "motor", 4),
+    "list_scan": (lambda hw: bp.list_scan([hw.det], hw.motor, [1, 3, 2]), "det", "motor", 3),
+    "log_scan": (lambda hw: bp.log_scan([hw.det], hw.motor, 1, 10, 3), "det", "motor", 3),
+    "grid_scan": (lambda hw: bp.grid_scan([hw.det4], hw.motor1, 0, 1, 3, hw.motor2, 0, 1, 4, True), "det4", None, 12),
+    "rel_grid_scan": (lambda hw: bp.rel_grid_scan([hw.det4], hw.motor1, 0, 1, 2, hw.motor2, 0, 1, 3), "det4", None, 6),
+    "spiral": (lambda hw: bp.spiral([hw.det4], hw.motor1, hw.motor2, 0, 0, 1, 1, 0.5, 6), "det4", None, None),
+    "adaptive": (
+        lambda hw: bp.adaptive_scan([hw.det], "det", hw.motor, -2, 2, 0.1, 1, 0.2, True),
+        "det",
+        "motor",
+        None,
+    ),
+    "tune_centroid": (lambda hw: bp.tune_centroid([hw.det], "det", hw.motor, -2, 2, 0.5, 4), "det", "motor", None),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_plan_becomes_a_valid_file_with_a_default_plot(RE, writer, hw, name):
+    plan, signal, axis, points = PLANS[name]
+    RE(plan(hw))
+    path = only_file(writer)
+    assert validate(path).valid, [str(f) for f in validate(path).findings]
+    with h5py.File(path) as file:
+        plot = default_plot(file)
+        assert plot.attrs["signal"] == signal
+        measured = file["entry/measurement"][signal]
+        if points is not None:
+            assert measured.shape == (points,)
+        if axis is not None:
+            assert plot.attrs["axes"][0] == axis
+            assert plot[axis].shape == plot[signal].shape == measured.shape
+        assert file.attrs["state"] == "complete"
+        assert file["entry/end_time"].asstr()[()] >= file["entry/start_time"].asstr()[()]
+
+
+def test_the_columns_are_what_the_detector_said(RE, writer, hw):
+    said = {"motor": [], "det": []}
+    RE.subscribe(lambda _, doc: [said[key].append(doc["data"][key]) for key in said], "event")
+    RE(bp.scan([hw.det], hw.motor, -1, 1, 5), sample="Fe foil")
+    with h5py.File(only_file(writer)) as file:
+        for key, values in said.items():
+            np.testing.assert_array_equal(file["entry/measurement"][key], values)
+        assert file["entry/sample/name"].asstr()[()] == "Fe foil"
+        start = json.loads(file["entry/bluesky/start/data"].asstr()[()])
+        assert start["sample"] == "Fe foil"
+        assert list(file["entry/bluesky/primary/seq_num"]) == [1, 2, 3, 4, 5]
+
+
+def test_a_baseline_is_written_as_initial_and_final(RE, writer, hw):
+    RE.preprocessors.append(bpp.SupplementalData(baseline=[hw.motor1, hw.motor2]))
+
+    def plan():
+        yield from bps.mv(hw.motor1, 3)
+        yield from bp.scan([hw.det], hw.motor1, 0, 1, 2)
+
+    RE(plan())
+    with h5py.File(only_file(writer)) as file:
+        measurement = file["entry/measurement"]
+        assert measurement["initial/motor1"][()] == 3
+        assert measurement["final/motor1"][()] == 1
+    assert validate(only_file(writer)).valid
+
+
+def test_nested_runs_each_have_their_file(RE, writer, hw):
+    @bpp.set_run_key_decorator("inner")
+    @bpp.run_decorator(md={"plan_name": "inner"})
+    def inner():
+        yield from bps.trigger_and_read([hw.det1])
+
+    @bpp.set_run_key_decorator("outer")
+    @bpp.run_decorator(md={"plan_name": "outer"})
+    def outer():
+        yield from bps.trigger_and_read([hw.det2])
+        yield from inner()
+        yield from bps.trigger_and_read([hw.det2])
+
+    RE(outer())
+    rows = {}
+    for path in writer.files.values():
+        assert validate(path).valid
+        with h5py.File(path) as file:
+            rows[file["entry/bluesky/plan_name"].asstr()[()]] = file["entry/bluesky/primary/seq_num"].shape[0]
+    assert rows == {"outer": 2, "inner": 1}
+
+
+def test_a_point_that_is_repeated_after_a_pause_stands_once(RE, writer, hw):
+    def plan():
+        yield from bps.open_run()
+        yield from bps.checkpoint()
+        yield from bps.mv(hw.motor, 1)
+        yield from bps.trigger_and_read([hw.motor, hw.det])
+        yield from bps.checkpoint()
+        yield from bps.mv(hw.motor, 2)
+        yield from bps.trigger_and_read([hw.motor, hw.det])
+        yield from bps.pause()
+        yield from bps.checkpoint()
+        yield from bps.mv(hw.motor, 3)
+        yield from bps.trigger_and_read([hw.motor, hw.det])
+        yield from bps.close_run()
+
+    with pytest.raises(RunEngineInterrupted):
+        RE(plan())
+    RE.resume()
+    with h5py.File(only_file(writer)) as file:
+        assert list(file["entry/measurement/motor"]) == [1, 2, 3]
+        assert list(file["entry/bluesky/primary/seq_num"]) == [1, 2, 3]
+
+
+def test_a_scan_that_fails_leaves_a_file_that_says_so(RE, writer, hw):
+    def plan():
+        yield from bps.open_run()
+        yield from bps.trigger_and_read([hw.det])
+        raise RuntimeError("the beam is gone")
+
+    with pytest.raises(RuntimeError, match="beam is gone"):
+        RE(bpp.finalize_wrapper(plan(), bps.null()))
+    path = only_file(writer)
+    with h5py.File(path) as file:
+        assert file["entry/bluesky/exit_status"].asstr()[()] == "fail"
+        assert "beam is gone" in file["entry/bluesky/reason"].asstr()[()]
+        assert "end_time" in file["entry"]
+        assert file["entry/measurement/det"].shape == (1,)
+    assert validate(path).valid
+
+
+def test_a_run_without_any_reading(RE, writer):
+    def plan():
+        yield from bps.open_run()
+        yield from bps.close_run()
+
+    RE(plan())
+    with h5py.File(only_file(writer)) as file:
+        assert file.attrs["state"] == "complete"
+        assert "end_time" in file["entry"]
+
+
+def test_values_of_every_kind_find_a_place(writer, tmp_path):
+    """A hand-made stream: what devices send is not always what they announce."""
+    from event_model import compose_run
+
+    run = compose_run()
+    values = {
+        "flag": ("boolean", [True, False]),
+        "mode": ("string", ["7/8 + 1", "uniform"]),
+        "gone": ("number", [1.5, None]),
+        "lies": ("integer", ["none", 3]),
+        "ragged": ("array", [[1, 2], [1]]),
+        "spectrum": ("array", [[1, 2, 3], [4, 5, 6]]),
+        "a/b-c d": ("number", [1, 2]),
+        "a_b_c_d": ("number", [3, 4]),
+        "grows": ("integer", [1, 2.5]),
+        "time": ("number", [0.0, 1.0]),
+        "initial": ("number", [0.0, 1.0]),
+    }
+    keys = {name: {"dtype": dtype, "shape": [], "source": "sim"} for name, (dtype, _) in values.items()}
+    stream = run.compose_descriptor(name="primary", data_keys=keys)
+    writer("start", run.start_doc)
+    writer("descriptor", stream.descriptor_doc)
+    for i in range(2):
+        data = {name: pair[i] for name, (_, pair) in values.items()}
+        writer("event", stream.compose_event(data=data, timestamps=dict.fromkeys(data, 0.0), validate=False))
+    writer("stop", run.compose_stop())
+    path = only_file(writer)
+    with h5py.File(path) as file:
+        measurement = file["entry/measurement"]
+        assert list(measurement["flag"]) == [True, False]
+        assert np.isnan(measurement["gone"][1])
+        assert list(measurement["lies"].asstr()) == ["none", "3"]
+        assert list(measurement["ragged"].asstr()) == ["[1, 2]", "[1]"]
+        assert measurement["spectrum"].shape == (2, 3)
+        assert measurement["grows"][1] == 2.5
+        by_key = {d.attrs.get("data_key", n): d for n, d in measurement.items()}
+        assert list(by_key["a/b-c d"]) == [1, 2]
+        assert list(measurement["a_b_c_d_2"]) == [3, 4]
+        assert list(measurement["time"]) == [0.0, 1.0]
+        assert list(by_key["initial"]) == [0.0, 1.0]
+    assert validate(path).valid
+
+
+def test_an_existing_file_is_never_overwritten(RE, hw, tmp_path, caplog):
+    profile = tmp_path / "profile.yml"
+    profile.write_text('beamline: bm99\nfiles: {dataset: "{data_root}/{sample}.h5"}\ndefinitions: [base]\n')
+    (tmp_path / "out").mkdir()
+    foreign = tmp_path / "out" / "Fe.h5"
+    foreign.write_text("somebody's own")
+    writer = NexusWriter(tmp_path / "out", profile=profile)
+    RE.subscribe(writer)
+    RE(bp.count([hw.det]), sample="Fe")
+    RE(bp.count([hw.det]), sample="Fe")
+    assert [path.name for path in writer.files.values()] == ["Fe_0002.h5", "Fe_0003.h5"]
+    assert foreign.read_text() == "somebody's own"
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_start_metadata_that_does_not_do_is_refused_before_the_scan(RE, hw, tmp_path):
+    profile = tmp_path / "profile.yml"
+    profile.write_text('beamline: bm99\nfiles: {dataset: "{data_root}/{proposal}/{sample}.h5"}\ndefinitions: [base]\n')
+    writer = NexusWriter(tmp_path / "out", profile=profile)
+    RE.subscribe(writer)
+    with pytest.raises(FaultError, match=r"RE\.md\['proposal'\]"):
+        RE(bp.count([hw.det]))
+    assert not writer.files
+    assert not list((tmp_path / "out").rglob("*.h5"))
+
+
+def test_a_hostile_sample_name_is_kept_as_value_only(RE, writer, hw, tmp_path):
+    RE(bp.count([hw.det]), sample="../../etc/x")
+    path = only_file(writer)
+    assert path.parent == tmp_path
+    with h5py.File(path) as file:
+        assert file["entry/sample/name"].asstr()[()] == "../../etc/x"
+
+
+def test_a_directory_that_is_a_file_is_refused_at_once(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(FaultError, match="cannot be written"):
+        NexusWriter(tmp_path / "taken" / "data")
+
+
+def test_a_fault_after_the_start_never_ends_the_scan(RE, writer, hw, caplog):
+    """A device sends what nobody can store: only that value is lost, and it is told."""
+
+    class Odd:
+        def __array__(self, *_, **__):
+            raise MemoryError("no array of me")
+
+        def __str__(self):
+            raise RecursionError("no text of me")
+
+    original = hw.det.read
+
+    def read():
+        return {**original(), "det": {"value": Odd(), "timestamp": 0.0}}
+
+    hw.det.read = read
+    RE(bp.count([hw.det], num=2))
+    assert "could not be written" in caplog.text or "cannot be written" in caplog.text
+    with h5py.File(only_file(writer)) as file:
+        assert file.attrs["state"] in ("complete", "incomplete")
+
+
+def test_closing_marks_runs_that_did_not_stop(writer, hw):
+    from event_model import compose_run
+
+    writer("start", compose_run().start_doc)
+    writer.close()
+    with h5py.File(only_file(writer)) as file:
+        assert file.attrs["state"] == "incomplete"
+        assert "closed before" in file.attrs["state_reason"]
+
+
+def test_rows_are_seen_by_a_reader_while_the_scan_runs(writer, tmp_path, monkeypatch):
+    """Rows reach the file as soon as the flush interval has passed, with no lock in the reader's way."""
+    from event_model import compose_run
+
+    monkeypatch.setattr("nexus_callbacks.callback.FLUSH_INTERVAL", 0.0)
+    run = compose_run()
+    stream = run.compose_descriptor(name="primary", data_keys={"x": {"dtype": "number", "shape": [], "source": "sim"}})
+    writer("start", run.start_doc)
+    writer("descriptor", stream.descriptor_doc)
+    for i in range(3):
+        writer("event", stream.compose_event(data={"x": i}, timestamps={"x": 0.0}))
+        with h5py.File(only_file(writer), "r") as file:
+            assert list(file["entry/measurement/x"]) == list(range(i + 1))
+            assert file.attrs["state"] == "writing"
+    writer("stop", run.compose_stop())
+
+
+def test_a_failed_status_is_told_in_the_file(RE, writer, hw):
+    from ophyd.status import Status
+
+    def trigger():
+        status = Status()
+        status.set_exception(RuntimeError("shutter stuck"))
+        return status
+
+    hw.det.trigger = trigger
+    with pytest.raises(FailedStatus):
+        RE(bp.count([hw.det]))
+    with h5py.File(only_file(writer)) as file:
+        assert file["entry/bluesky/exit_status"].asstr()[()] == "fail"
