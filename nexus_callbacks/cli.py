@@ -102,8 +102,8 @@ def _progress(console: Console) -> Progress:
 
 
 def _tell_demo(console: Console, acquired: demos.Acquired, reports: list[Report]) -> None:
-    console.print(show.tree(acquired.dataset_file))
-    console.print(show.tree(acquired.master_file))
+    for path in (acquired.dataset_file, acquired.master_file):
+        console.print(show.tree(path), soft_wrap=True)
     console.print(f"dataset file  {acquired.dataset_file}", soft_wrap=True)
     console.print(f"master file   {acquired.master_file}", soft_wrap=True)
     for path in acquired.raw_files:

@@ -72,7 +72,7 @@ class Coverage:
         counts: dict[str, int] = {}
         for outcome in self.outcomes:
             if outcome.filled:
-                scheme = outcome.origin.partition(":")[0]
+                scheme = outcome.origin.partition(":")[0].partition(" ")[0]
                 counts[scheme] = counts.get(scheme, 0) + 1
         return dict(sorted(counts.items()))
 

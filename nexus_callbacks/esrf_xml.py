@@ -169,8 +169,11 @@ class _Reader:
                     self._fault(f"attribute {_short(name)!r} is given twice", element)
                 outer.attributes.append((name, text))
             return
-        make = {"group": self._group, "link": self._link}.get(element.kind, self._field)
-        node = make(element)
+        node: Node
+        if element.kind == "group":
+            node = self._group(element)
+        else:
+            node = self._link(element) if element.kind == "link" else self._field(element)
         if outer is not None:
             outer.children.append(node)
         elif isinstance(node, Group):

@@ -6,7 +6,7 @@ per device in ``instrument``, an NXdata per stream that can be plotted, and ``bl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -110,8 +110,9 @@ class Generic:
         keys = self._streams[BASELINE].keys
         for key, value in row.items():
             if value is not None and not (key in keys and keys[key].external):
-                attributes = _key_attributes(keys[key]) if key in keys else {}
-                found.append(additions.Field(self._path(home, key), column([value])[0], attributes))
+                path = self._path(home, key)
+                attributes = _key_attributes(keys[key], path) if key in keys else {}
+                found.append(additions.Field(path, column([value])[0], attributes))
         return found
 
     # -- bluesky ---------------------------------------------------------------------------------------------------
@@ -167,11 +168,23 @@ class Generic:
                 found.append(additions.Group(f"{self._entry}/instrument", "NXinstrument"))
                 found.append(additions.Group(home, nx_class))
                 found.append(additions.Field(f"{home}/{_NAME_FIELD.get(nx_class, 'name')}", device))
-                main = next((k for k in keys if k in axes or k in stream.hinted), keys[0])
-                for key in keys:
-                    plain = ("value" if nx_class == "NXpositioner" else "data") if key == main else safe_name(key)
-                    found.append(additions.Link(self._path(home, plain), self._columns[stream.name, key]))
+                main = self._main(stream, keys, axes, readings)
+                name = "value" if nx_class == "NXpositioner" else "data"
+                found.append(additions.Link(self._path(home, name), self._columns[stream.name, main]))
+                others = [key for key in keys if key != main]
+                if others:  # NXDL has no place for them in the device's own class.
+                    more = self._path(home, "columns")
+                    found.append(additions.Group(more, "NXcollection"))
+                    for key in others:
+                        found.append(additions.Link(self._path(more, key), self._columns[stream.name, key]))
         return found
+
+    def _main(self, stream: Stream, keys: Sequence[str], axes: set[str], readings: Readings) -> str:
+        """The key that is the device's value or data: what the plan moves, its frames, what it hints at."""
+        moved = [key for key in keys if key in axes]
+        arrays = [key for key in keys if self._rank(stream, key, readings) > 0]
+        hinted = [key for key in keys if key in stream.hinted]
+        return [*moved, *arrays, *hinted, *keys][0]
 
     # -- NXdata ----------------------------------------------------------------------------------------------------
 
@@ -262,21 +275,21 @@ def _merged(known: Stream, new: Stream, keys: dict[str, DataKey]) -> Stream:
 
 
 def _column(path: str, stream: str, key: DataKey) -> Addition:
-    attributes = _key_attributes(key)
+    attributes = _key_attributes(key, path)
     if key.external:
         per_row, shape = frame_shape(key.shape)
         return additions.Frames(path, stream, key.name, shape, key.dtype_numpy, per_row, attributes)
     return additions.Column(path, stream, key.name, "data", attributes, dtype_numpy=key.dtype_numpy)
 
 
-def _key_attributes(key: DataKey) -> dict[str, Any]:
+def _key_attributes(key: DataKey, path: str) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     if key.units:
         attributes["units"] = key.units
     if isinstance(key.precision, int):
         attributes["precision"] = key.precision
-    if safe_name(key.name) != key.name:
-        attributes["data_key"] = key.name  # The true name, where HDF5 or NeXus cannot have it.
+    if path.rpartition("/")[2] != key.name:
+        attributes["data_key"] = key.name  # The true name, which NeXus cannot have or something else has here.
     return attributes
 
 

@@ -55,6 +55,7 @@ def _add(master: Path, dataset: Path, attributes: dict[str, str], entry: str) ->
             mode = "x"
         with hdf5.open_file(temporary, mode) as file:
             links = {name: file.get(name, getlink=True) for name in file}
+            name: str
             for name, link in links.items():
                 if isinstance(link, h5py.ExternalLink) and (link.filename, link.path) == (target, f"/{entry}"):
                     return name

@@ -54,7 +54,7 @@ class Binding:
     place: Place | None = field(default=None, compare=False)
 
 
-class SourceFault(ValueError):  # noqa: N818  (the project's word for what is wrong with what people typed)
+class SourceFault(ValueError):
     """A text that is no source; ``remedy`` says what to type instead."""
 
     def __init__(self, message: str, remedy: str = "") -> None:

@@ -90,7 +90,9 @@ class Template:
         for path, node in tree.walk():
             if isinstance(node, definition.Group):
                 self._groups[path] = node
-        for variable, fields in tree.variables().items():
+        idle = _idle_subentries(tree, bindings)
+        for variable, everywhere in tree.variables().items():
+            fields = [(path, node) for path, node in everywhere if path.split("/")[0] not in idle] or everywhere
             self._slots[variable] = [_Slot(path, node) for path, node in fields]
             self.outcomes[variable] = Outcome(
                 variable,
@@ -202,18 +204,18 @@ class Template:
         source = binding.source
         label = f"{_label(source)} ({stream}, {record})"
         if source.scheme == "list":
-            value = self._listed(source, row)
-            return [] if value is None else self._fill(variable, value, None, label)
+            members = [(name, item.rest) for name, item in source.items if item.rest in row]
+            if not members:
+                return []
+            if source.rest == "names":
+                return self._fill(variable, [name for name, _ in members], None, label)
+            keys = self._streams[stream].keys
+            of_members = [(keys[key].units if key in keys else None) or "" for _, key in members]
+            values = [row[key] for _, key in members]
+            return self._fill(variable, values, None, label, {"member_units": of_members})
         if source.scheme != "data" or source.rest not in row or self._streams[stream].keys[source.rest].external:
             return []
         return self._fill(variable, row[source.rest], self._streams[stream].keys[source.rest].units, label)
-
-    def _listed(self, source: Source, row: Mapping[str, Any]) -> list[Any] | None:
-        """Names or values of a list, of the members that were read; None if none was."""
-        members = [(name, row[item.rest]) for name, item in source.items if item.rest in row]
-        if not members:
-            return None
-        return [name for name, _ in members] if source.rest == "names" else [value for _, value in members]
 
     def _final(self, variable: str, binding: Binding, streams: Sequence[str], readings: Readings) -> list[Addition]:
         record = self._record(variable)
@@ -244,7 +246,14 @@ class Template:
                 return self._fill(variable, value, of_units, label)
         return []
 
-    def _fill(self, variable: str, value: Any, of_units: str | None, origin: str) -> list[Addition]:
+    def _fill(
+        self,
+        variable: str,
+        value: Any,
+        of_units: str | None,
+        origin: str,
+        attributes: additions.Attributes | None = None,
+    ) -> list[Addition]:
         """Put one value into every field of a variable, or note why it cannot be."""
         outcome, found = self.outcomes[variable], []
         of_units = self._bindings[variable].unit or of_units
@@ -260,7 +269,7 @@ class Template:
             except ValueError as error:
                 self.outcomes[variable] = outcome.with_(reason=f"{origin}: {error}", unit_from=of_units)
                 return []
-            found += self._field(slot.path, slot.field, fitted, unit_to, origin)
+            found += self._field(slot.path, slot.field, fitted, unit_to, attributes)
         needs_units = any(slot.field.units for slot in self._slots[variable])
         reason = "written without units: the device gives none" if needs_units and not unit_to else ""
         self.outcomes[variable] = outcome.with_(
@@ -301,9 +310,14 @@ class Template:
     # -- additions -------------------------------------------------------------------------------------------------
 
     def _field(
-        self, path: str, node: definition.Field, value: Any, unit: str | None, origin: str = ""
+        self,
+        path: str,
+        node: definition.Field,
+        value: Any,
+        unit: str | None,
+        more: additions.Attributes | None = None,
     ) -> list[Addition]:
-        attributes = self._attributes(node, unit)
+        attributes = {**self._attributes(node, unit), **(more or {})}
         return [*self._parents(path), additions.Field(f"{self._entry}/{path}", value, attributes)]
 
     def _attributes(self, node: definition.Field, unit: str | None) -> dict[str, Any]:
@@ -339,6 +353,21 @@ class Template:
                 if target in filled | constant | self._made:
                     found += [*self._parents(path), additions.Link(f"{self._entry}/{path}", f"{self._entry}/{target}")]
         return found
+
+
+def _idle_subentries(tree: definition.Group, bindings: Mapping[str, Binding]) -> set[str]:
+    """Names of the techniques' groups (NXsubentry) of which no variable of their own has a binding.
+
+    ESRF's definition repeats a few variables in several techniques (``FLUO/measurement/i0_start`` is TOMO's too);
+    such a value alone must not make a group of a technique that was not used.
+    """
+    subentries = {n.name for n in tree.children if isinstance(n, definition.Group) and n.nx_class == "NXsubentry"}
+    used = set()
+    for variable, fields in tree.variables().items():
+        homes = {path.split("/")[0] for path, _ in fields}
+        if variable in bindings and len(homes) == 1:
+            used |= homes
+    return subentries - used
 
 
 def attribute_value(name: str, text: str) -> Any:
@@ -391,11 +420,13 @@ def column_conversion(given: str | None, node: definition.Field) -> additions.Co
 
 
 def _fitted(value: Any, node: definition.Field, given: str | None, zone: ZoneInfo | None) -> Any:
-    fitted = as_nexus(value, node.nx_type, zone)
+    # A number with units is a quantity, which is a real number even where somebody typed 185.
+    nx_type = "NX_FLOAT" if node.nx_type == "NX_NUMBER" and node.units else node.nx_type
+    fitted = as_nexus(value, nx_type, zone)
     if node.nx_type in TEXT_TYPES or not given or not node.units:
         return fitted
     scale = units.conversion(given, node.units)
-    return fitted if scale.identity else as_nexus(scale(fitted), node.nx_type, zone)
+    return fitted if scale.identity else as_nexus(scale(fitted), nx_type, zone)
 
 
 def _label(source: Source) -> str:

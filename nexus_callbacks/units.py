@@ -40,10 +40,12 @@ _SPELLINGS = {  # Whole names as EPICS records, ophyd and older definitions have
 }
 _WORDS = re.compile(r"\b(cts?|CTS?)\b")  # A count of a detector, not pint's carat.
 _LONGEST = 64
-# A tower of powers would keep the parser busy for ever, and no unit has one.
-_TOO_MUCH = re.compile(
-    r"\d{4}|(?:\*\*|\^)[^*/]*(?:\*\*|\^)[^*/]*(?:\*\*|\^)|(?:\*\*|\^)\s*[-+(\s]*\d+\s*[)\s]*(?:\*\*|\^)"
-)
+# pint works powers of numbers out: a tower of them would keep it busy for ever, and no unit has one. A power stands
+# behind a name, not behind a bracket, and has at most two digits.
+_POWER = r"(?:\*\*|\^)"
+_BAD_POWER = re.compile(rf"\d{{4}}|[)\d]\s*{_POWER}|{_POWER}(?!\s*\(?[-+]?\d{{1,2}}(?:\.\d)?\)?(?![\d.]|\s*{_POWER}))")
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,7 +53,7 @@ T = TypeVar("T")
 _lock = threading.RLock()
 
 
-class UnitFault(ValueError):  # noqa: N818  (the project's word for what is wrong with what people typed)
+class UnitFault(ValueError):
     """A unit is unknown, or two units do not convert into one another."""
 
 
@@ -147,14 +149,19 @@ def _parse(unit: str) -> Any:
     text = unicodedata.normalize("NFC", unit).strip()  # U+212B (angstrom sign) → Å
     text = _SPELLINGS.get(text, text)
     text = _WORDS.sub("count", text).replace("⋅", "*").replace("μ", "µ")
-    if len(text) > _LONGEST or _TOO_MUCH.search(text):
+    text = _RAISED.sub(lambda raised: "**" + raised.group().translate(_SUPERSCRIPTS), text)
+    if len(text) > _LONGEST or _BAD_POWER.search(text):
         raise UnitFault(f"unknown unit {unit[:_LONGEST]!r}")
-    try:
-        return _registry().parse_units(text)
-    except Exception as error:
-        # pint's parser answers odd text with AttributeError, AssertionError, tokenize's errors and others: to the
-        # reader they all mean that this is no unit.
-        raise UnitFault(f"unknown unit {unit!r}") from error
+    # "Torr", "Counts", "Degrees": a long word means the same in lower case, a short one ("MW") does not.
+    tries = [text, text.lower()] if text.isalpha() and len(text) > 3 else [text]
+    for attempt in tries:
+        try:
+            return _registry().parse_units(attempt)
+        except Exception as error:
+            # pint's parser answers odd text with AttributeError, AssertionError, tokenize's errors and others: to the
+            # reader they all mean that this is no unit.
+            reason = error
+    raise UnitFault(f"unknown unit {unit!r}") from reason
 
 
 def _root(unit: Any) -> Any:
@@ -169,7 +176,7 @@ def _root(unit: Any) -> Any:
 def _registry() -> Any:
     import pint  # noqa: PLC0415  (0.5 s with its registry, and a run without units does not need it)
 
-    registry = pint.UnitRegistry(non_int_type=Decimal)
+    registry: Any = pint.UnitRegistry(non_int_type=Decimal)
     for definition in _EXTRA:
         registry.define(definition)
     return registry

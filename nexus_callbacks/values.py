@@ -122,16 +122,13 @@ def column(values: Sequence[Any]) -> np.ndarray[Any, Any]:
         return np.array(values, dtype=object)
     if any(v is None for v in values) and all(v is None or _is_number(v) for v in values):
         return np.array([math.nan if v is None else v for v in values], dtype=float)
-    if len({np.shape(v) if not isinstance(v, str | dict) and v is not None else None for v in values}) == 1:
-        try:
-            array = np.asarray(values)
-        except ValueError:
-            return texts(values)  # Ragged below its first level.
-        # numpy would quietly make 1 of a True among numbers.
-        of_one_kind = array.dtype == bool or not any(isinstance(v, bool) for v in values)
-        if array.dtype.kind in "biuf" and of_one_kind:
-            return array
-    return texts(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        return texts(values)  # Ragged: rows of different shapes, or a row that is no array.
+    # numpy would quietly make 1 of a True among numbers.
+    of_one_kind = array.dtype == bool or not any(isinstance(v, bool) for v in values)
+    return array if array.dtype.kind in "biuf" and of_one_kind else texts(values)
 
 
 def texts(values: Sequence[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

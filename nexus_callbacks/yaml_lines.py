@@ -1,8 +1,8 @@
 """YAML with lines: a small, safe subset of YAML 1.2 → plain values, and the line of each.
 
-Read from ruamel.yaml's events, so that nothing is ever built that the file does not spell out: tags, anchors and aliases
-are refused, as are repeated keys, a second document, more than 5 MB and more than 50 levels. Scalars follow the core
-schema of YAML 1.2 (section 10.3.2): ``no`` and ``on`` are texts.
+Read from ruamel.yaml's events, so that nothing is ever built that the file does not spell out: tags, anchors and
+aliases are refused, as are repeated keys, a second document, more than 5 MB and more than 50 levels. Scalars follow
+the core schema of YAML 1.2 (section 10.3.2): ``no`` and ``on`` are texts.
 """
 
 from __future__ import annotations

@@ -69,17 +69,15 @@ def bindings_path(name: str) -> Path | None:
     return path if path.exists() else None
 
 
-def load(
-    names_or_paths: Sequence[str], folder: Path = Path(), places: Sequence[Place | None] = ()
-) -> Loaded:
+def load(names_or_paths: Sequence[str], folder: Path = Path(), places: Sequence[Place | None] = ()) -> Loaded:
     """Read definitions and merge them, the first being narrowed by those after it.
 
     Parameters
     ----------
     names_or_paths
         Shipped names (``esrf``), names of files in ``folder/definitions`` (``mine`` for ``definitions/mine.xml``), or
-        paths relative to ``folder``. A local file may have default bindings beside it, under its own name with ``.yml``.
-        A name that is repeated is read once.
+        paths relative to ``folder``. A local file may have default bindings beside it, under its own name with
+        ``.yml``. A name that is repeated is read once.
     folder
         The profile's folder.
     places

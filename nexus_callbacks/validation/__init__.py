@@ -87,7 +87,11 @@ def _checks(entry: h5py.Group) -> Iterator[Finding]:
         yield from links.check(entry)
         yield from plot.check(entry)
         yield from contents.check(entry)
+        circle = links.circle(entry)
     except UNREADABLE as error:
         yield Finding(entry.name, "error", f"cannot be read to its end: {error}", "the file is damaged")
-    if nxdl.available():
+        return
+    if circle is not None:
+        yield Finding(circle, "error", "leads back to a group above it, so that programs go round in a circle")
+    elif nxdl.available():
         yield from nxdl.check(Path(entry.file.filename), entry.name, contents.asked(entry))

@@ -101,7 +101,7 @@ def check_mandatory(entry: h5py.Group) -> Iterator[Finding]:
         if not isinstance(node, h5py.Dataset):
             remedy = f"bind {variable} in the beamline's profile"
             yield Finding(path, "error", f"the mandatory {variable} is missing", remedy)
-        elif node.shape is None or node.size == 0 or text(node) is not None and not str(text(node)).strip():
+        elif node.shape is None or node.size == 0 or (text(node) or "").isspace() or text(node) == "":
             yield Finding(path, "error", f"the mandatory {variable} is empty")
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import h5py
 
-from nexus_callbacks.validation.nodes import UNREADABLE, Child, find, walk
+from nexus_callbacks.validation.nodes import Child, find, identity, join, walk
 from nexus_callbacks.validation.report import Finding
 
 MOVED = "put the file back where it was, or run nexus-callbacks relink"
@@ -30,6 +32,30 @@ def check(entry: h5py.Group) -> Iterator[Finding]:
                 yield from sources.check(child.path, child.node)
             if child.node.external:
                 yield from _check_raw(child.path, child.node)
+
+
+def circle(group: h5py.Group) -> str | None:
+    """Path of a link that leads back to a group above it; None if there is no such link.
+
+    A program that follows links does not come to an end there, nexusformat among them.
+    """
+    done: set[tuple[int, int]] = set()
+
+    def visit(node: h5py.Group, path: str, above: frozenset[tuple[int, int]]) -> str | None:
+        here = identity(node)
+        if here in above:
+            return path
+        if here in done:
+            return None
+        for name in node:
+            child = find(node, name)
+            found = visit(child, join(path, name), above | {here}) if isinstance(child, h5py.Group) else None
+            if found is not None:
+                return found
+        done.add(here)
+        return None
+
+    return visit(group, group.name, frozenset())
 
 
 def check_external(child: Child) -> Iterator[Finding]:
@@ -78,7 +104,7 @@ class _Sources:
             # %b numbers the blocks of an unlimited mapping; the first stands for all.
             file, name = (s.replace("%b", "0").replace("%%", "%") for s in (source.file_name, source.dset_name))
             shape = self._look(file, name)
-            fault = shape if isinstance(shape, str) else _short(source.src_space, shape, f"{name} in {file}")
+            fault = shape if isinstance(shape, str) else _short(source, shape, f"{name} in {file}")
             if fault and fault not in told:
                 told.add(fault)
                 yield Finding(path, "error", fault, "the frames read as fill values: " + MOVED)
@@ -113,14 +139,16 @@ def _shape_or_fault(file: h5py.File, name: str, label: str) -> tuple[int, ...] |
     return tuple(int(n) for n in node.shape)
 
 
-def _short(space: h5py.h5s.SpaceID, shape: tuple[int, ...], label: str) -> str:
-    """What is wrong if the selection goes beyond the source; empty if nothing is."""
-    try:
-        _, last = space.get_select_bounds()
-    except UNREADABLE:  # an empty selection has no bounds
+def _short(source: Any, shape: tuple[int, ...], label: str) -> str:
+    """What is wrong if a mapping goes beyond its source; empty if nothing is."""
+    beyond = f"takes frames beyond the end of {label}, whose shape is {shape}"
+    if source.src_space.get_select_type() == h5py.h5s.SEL_ALL:  # tells no shape, but must be as many as are mapped
+        return beyond if prod(shape) < source.vspace.get_select_npoints() else ""
+    if source.src_space.get_select_npoints() == 0:
         return ""
+    _, last = source.src_space.get_select_bounds()
     if len(last) != len(shape):
         return f"takes frames of {len(last)} dimensions from {label}, which has {len(shape)}"
     if any(n <= end < _UNLIMITED for end, n in zip(last, shape, strict=True)):
-        return f"takes frames beyond the end of {label}, whose shape is {shape}"
+        return beyond
     return ""

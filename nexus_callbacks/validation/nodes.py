@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 UNREADABLE = (KeyError, OSError, RuntimeError, ValueError)
-"""What h5py raises where an object, an attribute or a value cannot be read; which of them differs by case and release."""
+"""What h5py raises where an object, an attribute or a value cannot be read; which one, differs by case and release."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def join(parent: str, name: str) -> str:
 
 def walk(group: h5py.Group) -> Iterator[Child]:
     """Everything below a group; each object once, soft and external links not followed."""
-    seen = {_address(group)}
+    seen = {identity(group)}
     waiting = [group]
     while waiting:
         parent = waiting.pop()
@@ -49,16 +49,18 @@ def walk(group: h5py.Group) -> Iterator[Child]:
                 yield Child(parent, name, link, None)
                 continue
             node = parent[name]
-            if _address(node) in seen:
+            if identity(node) in seen:
                 continue
-            seen.add(_address(node))
+            seen.add(identity(node))
             yield Child(parent, name, link, node)
             if isinstance(node, h5py.Group):
                 waiting.append(node)
 
 
-def _address(node: h5py.Group | h5py.Dataset | h5py.Datatype) -> int:
-    return int(h5py.h5o.get_info(node.id).addr)
+def identity(node: h5py.Group | h5py.Dataset | h5py.Datatype) -> tuple[int, int]:
+    """What two paths to one object have in common: number of the open file, and address in it."""
+    info = h5py.h5o.get_info(node.id)
+    return int(info.fileno), int(info.addr)
 
 
 def find(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:

@@ -94,7 +94,7 @@ def check(file: Path, entry: str, asked: frozenset[str] = frozenset()) -> Iterat
                 for owner in (group, *_subentries(group)):
                     _check_application(validate, owner, collector)
         # The validator is not made for broken files and raises whatever comes: that is a finding, too.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             collector.add(entry, f"NeXus's validator gave up here: {type(error).__name__}: {error}", "error")
     for path, level, message in dict.fromkeys(collector.messages):
         yield allowed.sort(Finding(path, level, message), entry, asked)
@@ -172,7 +172,7 @@ class _Collector:
 
 @contextmanager
 def _collecting(validate: ModuleType, tree: ModuleType) -> Iterator[_Collector]:
-    """nexusformat with its messages going to a collector; everything as it was afterwards."""
+    """Run nexusformat with its messages going to a collector; everything as it was afterwards."""
     from unittest.mock import patch  # noqa: PLC0415  (seldom needed, and slow to load)
 
     collector = _Collector()
@@ -197,7 +197,9 @@ def _collecting(validate: ModuleType, tree: ModuleType) -> Iterator[_Collector]:
         if fault:
             self.log(fault, level="error")
 
-    class File(tree.NXFile):  # type: ignore[misc]
+    original: Any = tree.NXFile
+
+    class File(original):  # type: ignore[misc]  # nexusformat has no types
         """Opens without HDF5's locks, as the writer does, and reads virtual datasets with their real shape."""
 
         def open(self, **kwargs: Any) -> None:

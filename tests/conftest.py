@@ -1,0 +1,18 @@
+"""What several tests share."""
+
+import os
+
+import pytest
+
+# No test opens a window, nor asks a display whether it could.
+os.environ["MPLBACKEND"] = "Agg"
+
+
+@pytest.fixture(scope="session")
+def esrf():
+    """ESRF's definition as it is published."""
+    from icat_esrf_definitions import DEFINITIONS_FILE
+
+    from nexus_callbacks import esrf_xml
+
+    return esrf_xml.read(DEFINITIONS_FILE)
