@@ -41,7 +41,7 @@ $(VENV)/.venv:
 
 $(VENV)/.demo: $(VENV)/.venv $(PINS)
 	@echo "Installing into $(VENV) (a minute or two, once)"
-	$(BIN)/python $(PIP_INSTALL) --editable '.[session]'
+	$(BIN)/python $(PIP_INSTALL) --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.venv $(PINS)

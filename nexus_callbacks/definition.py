@@ -17,7 +17,7 @@ from nexus_callbacks.faults import Fault, FaultError, Place
 Record = Literal["initial", "final"]
 
 # A variable's name may hold a dot (``${saxs_definition.version}`` in the real file): not ``\w+``.
-VARIABLE = re.compile(r"\$\{(.+?)\}")
+VARIABLE = re.compile(r"\$\{([^{}]+)\}")
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,7 @@ class _Reader:
         self._check_keys(element, _FIELD_KEYS)
         self._check_name(element.tag, element)
         text, given = _text(element), element.given
-        if VARIABLE.search(text) and not VARIABLE.fullmatch(text):
+        if "${" in text and not VARIABLE.fullmatch(text):
             self._fault(f"{_short(text)!r} is neither one variable nor a constant", element)
         nx_type = given.get("NAPItype") or "NX_CHAR"
         nx_type = _OTHER_TYPES.get(nx_type, nx_type)
@@ -240,7 +240,7 @@ class _Reader:
         self._check_keys(element, {"name"})
         name, text = self._required(element, "name"), _text(element)
         self._check_name(name, element)
-        if VARIABLE.search(text):
+        if "${" in text:
             self._fault(f"attribute {_short(name)!r} holds a variable", element, "give a constant")
         return name, text
 

@@ -44,6 +44,7 @@ _LONGEST = 64
 # behind a name, not behind a bracket, and has at most two digits.
 _POWER = r"(?:\*\*|\^)"
 _BAD_POWER = re.compile(rf"\d{{4}}|[)\d]\s*{_POWER}|{_POWER}(?!\s*\(?[-+]?\d{{1,2}}(?:\.\d)?\)?(?![\d.]|\s*{_POWER}))")
+_NO_UNIT = re.compile(r"[^\w\s*/^().+\-%°·]")  # pint's tokenizer takes "m;s" for "m".
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 
@@ -150,7 +151,7 @@ def _parse(unit: str) -> Any:
     text = _SPELLINGS.get(text, text)
     text = _WORDS.sub("count", text).replace("⋅", "*").replace("μ", "µ")
     text = _RAISED.sub(lambda raised: "**" + raised.group().translate(_SUPERSCRIPTS), text)
-    if len(text) > _LONGEST or _BAD_POWER.search(text):
+    if len(text) > _LONGEST or _NO_UNIT.search(text) or _BAD_POWER.search(text):
         raise UnitFault(f"unknown unit {unit[:_LONGEST]!r}")
     # "Torr", "Counts", "Degrees": a long word means the same in lower case, a short one ("MW") does not.
     tries = [text, text.lower()] if text.isalpha() and len(text) > 3 else [text]

@@ -26,6 +26,7 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from ruamel.yaml.reader import ReaderError
 
 from nexus_callbacks.faults import Fault, FaultError, Place
 
@@ -110,7 +111,11 @@ def reads(text: str, source: str) -> Text:
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        place = Place(source, mark.line + 1 if mark else line)
+        if mark is not None:
+            line = mark.line + 1
+        elif isinstance(error, ReaderError):  # A character that YAML does not allow.
+            line = text.count("\n", 0, error.position) + 1
+        place = Place(source, line)
         raise FaultError([*found.faults, Fault(f"not YAML: {problem}", place)]) from error
     return found
 

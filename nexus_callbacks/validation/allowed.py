@@ -99,6 +99,11 @@ ALLOWED: tuple[Allowed, ...] = (
     ),
     Allowed(
         r".*",
+        r'"@ESRF_description" is not defined as an attribute in NX\w+',
+        "the definition's text about a group or field is kept where a reader finds it",
+    ),
+    Allowed(
+        r".*",
         r"Units of NX_(ANY|UNITLESS|DIMENSIONLESS) not specified",
         "a number of such a category may have no units, and none are made up",
     ),

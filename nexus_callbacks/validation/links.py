@@ -14,9 +14,6 @@ from nexus_callbacks.validation.report import Finding
 
 MOVED = "put the file back where it was, or run nexus-callbacks relink"
 
-# H5S_UNLIMITED, the end of a selection that grows with its source, as h5py gives it.
-_UNLIMITED = 2**63
-
 
 def check(entry: h5py.Group) -> Iterator[Finding]:
     """Findings on the soft links, external links, virtual datasets and external raw storage below an entry."""
@@ -85,7 +82,7 @@ def _check_raw(path: str, dataset: h5py.Dataset) -> Iterator[Finding]:
             )
         elif not Path(name).exists():
             yield Finding(path, "error", f"takes its data from {name}, which does not exist", MOVED)
-        elif size < _UNLIMITED and Path(name).stat().st_size < offset + size:
+        elif size != h5py.h5f.UNLIMITED and Path(name).stat().st_size < offset + size:
             yield Finding(path, "error", f"takes its data from {name}, which is shorter than it should be")
 
 
@@ -144,11 +141,15 @@ def _short(source: Any, shape: tuple[int, ...], label: str) -> str:
     beyond = f"takes frames beyond the end of {label}, whose shape is {shape}"
     if source.src_space.get_select_type() == h5py.h5s.SEL_ALL:  # tells no shape, but must be as many as are mapped
         return beyond if prod(shape) < source.vspace.get_select_npoints() else ""
+    if source.src_space.is_regular_hyperslab():
+        _, _, count, block = source.src_space.get_regular_hyperslab()
+        if h5py.h5s.UNLIMITED in (*count, *block):  # grows with its source
+            return ""
     if source.src_space.get_select_npoints() == 0:
         return ""
     _, last = source.src_space.get_select_bounds()
     if len(last) != len(shape):
         return f"takes frames of {len(last)} dimensions from {label}, which has {len(shape)}"
-    if any(n <= end < _UNLIMITED for end, n in zip(last, shape, strict=True)):
+    if any(n <= end for end, n in zip(last, shape, strict=True)):
         return beyond
     return ""

@@ -30,7 +30,16 @@ def test_nodes_are_added_by_path_and_keep_their_order() -> None:
     mine = definition("""<group groupName="sample" NX_class="NXsample"><angle>${angle}</angle></group>
         <extra>1</extra>""")
     paths = [path for path, _ in merge(ESRF, mine).walk()]
-    assert paths == ["title", "definition", "sample", "sample/name", "sample/distance", "sample/angle", "angle", "extra"]
+    assert paths == [
+        "title",
+        "definition",
+        "sample",
+        "sample/name",
+        "sample/distance",
+        "sample/angle",
+        "angle",
+        "extra",
+    ]
 
 
 def test_a_constant_with_attributes_narrows_a_variable() -> None:
@@ -44,9 +53,7 @@ def test_a_type_units_and_record_are_narrowed_and_the_rest_is_kept() -> None:
     mine = definition("""<title record="initial" units="1"/>
         <group groupName="sample" NX_class="NXsample"><distance NAPItype="NX_FLOAT"/></group>""")
     fields = dict(merge(ESRF, mine).fields())
-    assert fields["sample/distance"] == Field(
-        "distance", "${Sample_distance}", "NX_FLOAT", units="mm", record="final"
-    )
+    assert fields["sample/distance"] == Field("distance", "${Sample_distance}", "NX_FLOAT", units="mm", record="final")
     assert (fields["title"].record, fields["title"].units, fields["title"].text) == ("initial", "1", "${datasetName}")
     assert fields["sample/name"].mandatory
 

@@ -308,6 +308,20 @@ def test_frames_mapped_beyond_their_source_one_by_one_are_told(path):
     assert [p for p, m in errors(path) if "beyond the end" in m] == ["/entry/instrument/detector/data"]
 
 
+def test_a_virtual_dataset_that_grows_with_its_source_is_valid(path):
+    more = slice(0, h5py.h5s.UNLIMITED)
+    with h5py.File(path.parent / "growing.h5", "w") as raw:
+        raw.create_dataset("frames", (N, 3, 4), "u2", maxshape=(None, 3, 4))
+    layout = h5py.VirtualLayout((1, 3, 4), "u2", maxshape=(None, 3, 4))
+    source = h5py.VirtualSource("growing.h5", "frames", shape=(1, 3, 4), maxshape=(None, 3, 4))
+    layout[more, :, :] = source[more, :, :]
+    change(path, lambda f: f["entry/instrument/detector"].pop("data"))
+    change(path, lambda f: f["entry/instrument/detector"].create_virtual_dataset("data", layout))
+    assert validate(path).valid
+    (path.parent / "growing.h5").unlink()
+    assert not validate(path).valid
+
+
 def master(path, *targets):
     made = path.parent / "master.h5"
     with h5py.File(made, "w") as file:
@@ -406,6 +420,7 @@ def write(parent, definition):
             write(group(parent, node.name, node.nx_class), node)
         elif isinstance(node, Field):
             put(parent, node.name, LISTED.get(node.name, DUMMIES[node.nx_type]), node.units)
+        parent[node.name].attrs["ESRF_description"] = node.description
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,8 @@
 import collections
+import itertools
 
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
 import h5py
 import numpy as np
 import pytest
@@ -30,6 +33,18 @@ def scan(engine, plan):
     documents = []
     engine(plan, lambda name, doc: documents.append((name, doc)))
     return documents
+
+
+def pausing(plan, after):
+    """The plan, with a pause after so many events."""
+    saved = itertools.count(1)
+
+    def pause_after(message):
+        if message.command == "save" and next(saved) == after:
+            return None, bps.pause()
+        return None, None
+
+    return bpp.plan_mutator(plan, pause_after)
 
 
 def of(documents, kind):
@@ -65,19 +80,15 @@ def test_the_frames_are_what_their_keys_say(engine, beamline):
 
 
 def test_the_default_scan_is_what_the_demo_promises(engine, beamline):
-    plan = tomo_scan(beamline, projections=200, ref_on=100, darks=0, flats=0)
     documents = []
 
-    def first_only(name, doc):
-        documents.append((name, doc))
-        if name == "event":
-            engine.request_pause()
-
     with pytest.raises(RunEngineInterrupted):
-        engine(plan, first_only)
+        engine(pausing(tomo_scan(beamline), after=1), lambda name, doc: documents.append((name, doc)))
     engine.stop()
-    start = documents[0][1]
-    assert start["num_points"] == 200
+
+    (start,) = of(documents, "start")
+    assert start["plan_args"]["projections"] == 200
+    assert start["num_points"] == 10 + 3 * 10 + 200
     assert start["TOMOAcquisition_scan_range"] == 180.0
 
 
@@ -154,21 +165,19 @@ def test_the_uid_is_returned(engine, beamline):
 def assert_safe(beamline):
     assert beamline.shutter.get() == "closed"
     assert beamline.sy.position == 0.0
-    assert beamline.camera.staged == beamline.camera.staged.no
+    with h5py.File(beamline.camera.files[0], "r+") as file:  # h5py refuses while the camera has it open.
+        assert len(file["/entry/data/data"]) > 0
 
 
 @pytest.mark.parametrize(("ending", "status"), [("abort", "abort"), ("stop", "success")])
 def test_ending_in_the_middle_of_the_flats_leaves_all_safe(engine, beamline, ending, status):
     documents = []
-
-    def pause_at_a_flat(name, doc):
-        documents.append((name, doc))
-        if name == "event" and doc["data"]["image_key"] == FLAT:
-            assert beamline.shutter.get() == "open"
-            engine.request_pause()
-
     with pytest.raises(RunEngineInterrupted):
-        engine(tomo_scan(beamline, **SMALL), pause_at_a_flat)
+        engine(pausing(tomo_scan(beamline, **SMALL), after=4), lambda name, doc: documents.append((name, doc)))
+    assert of(documents, "event")[-1]["data"]["image_key"] == FLAT
+    assert beamline.shutter.get() == "open"
+    assert beamline.sy.position == -0.3
+
     getattr(engine, ending)()
 
     assert of(documents, "stop")[0]["exit_status"] == status
@@ -177,16 +186,8 @@ def test_ending_in_the_middle_of_the_flats_leaves_all_safe(engine, beamline, end
 
 def test_a_pause_takes_no_frame_away_from_its_event(engine, beamline):
     documents = []
-    pauses = []
-
-    def pause_once(name, doc):
-        documents.append((name, doc))
-        if name == "event" and doc["seq_num"] == 6 and not pauses:
-            pauses.append(1)
-            engine.request_pause()
-
     with pytest.raises(RunEngineInterrupted):
-        engine(tomo_scan(beamline, **SMALL), pause_once)
+        engine(pausing(tomo_scan(beamline, **SMALL), after=7), lambda name, doc: documents.append((name, doc)))
     engine.resume()
 
     # After a rewind the later event of a number stands, and so does its datum.
@@ -217,6 +218,7 @@ def test_a_failing_motor_leaves_all_safe_and_says_why(engine, beamline, monkeypa
 
     (stop,) = of(documents, "stop")
     assert stop["exit_status"] == "fail"
+    assert "srot" in stop["reason"]
     assert_safe(beamline)
 
 

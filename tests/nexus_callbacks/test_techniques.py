@@ -1,0 +1,116 @@
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from nexus_callbacks import bindings, techniques
+from nexus_callbacks.definition import Group, Link
+from nexus_callbacks.faults import FaultError, Place
+
+ENTRY = '<group groupName="${entry}" NX_class="NXentry">'
+
+
+def test_the_shipped_definitions() -> None:
+    assert techniques.names() == ("base", "esrf", "tomo")
+    for name in techniques.names():
+        assert techniques.definition_path(name).is_file()
+        assert techniques.bindings_path(name) is not None
+    with pytest.raises(FaultError, match=r"unknown definition 'tom' \(did you mean 'tomo'\?\)"):
+        techniques.definition_path("tom")
+
+
+@pytest.mark.parametrize("name", techniques.names())
+def test_every_default_fills_a_variable_of_its_definition(name: str) -> None:
+    loaded = techniques.load([name] if name != "tomo" else ["esrf", "tomo"])
+    bound = bindings.merge_bindings(loaded.bindings, None)
+    assert bound.keys() - loaded.definition.variables().keys() == set()
+
+
+def test_esrf_is_the_published_file() -> None:
+    loaded = techniques.load(["esrf"])
+    name, number, digest = loaded.sources[0]
+    assert (name, number) == ("esrf", version("icat-esrf-definitions"))
+    assert digest == hashlib.sha256(techniques.definition_path("esrf").read_bytes()).hexdigest()
+    mandatory = {field.variable for _, field in loaded.definition.fields() if field.mandatory}
+    assert mandatory <= bindings.merge_bindings(loaded.bindings, None).keys()
+
+
+def test_the_three_merge_into_an_nxtomo() -> None:
+    tree = techniques.load(["base", "esrf", "tomo"]).definition
+    fields = dict(tree.fields())
+    assert dict(tree.attributes) == {"definition": "NXtomo", "default": "data"}
+    assert (fields["definition"].text, fields["definition"].variable) == ("NXtomo", None)
+    assert fields["instrument/detector/data"].variable == "frames"
+    assert fields["instrument/beam/incident_energy"].units == "keV"
+    assert len(tree.variables()["TOMOAcquisition_sample_pixel_size"]) == 3
+    assert fields["sample/name"].mandatory
+
+
+def test_the_links_of_tomo_lead_somewhere() -> None:
+    tree = techniques.load(["tomo"]).definition
+    there = {path for path, _ in tree.walk()}
+    links = {path: node.target.strip("/") for path, node in tree.walk() if isinstance(node, Link)}
+    assert links.keys() == {"data/data", "data/rotation_angle", "data/image_key"}
+    assert set(links.values()) <= there
+    (data,) = [node for path, node in tree.walk() if path == "data" and isinstance(node, Group)]
+    assert dict(data.attributes)["signal"] == "data"
+    assert dict(data.attributes)["axes"].split() == ["rotation_angle", ".", "."]
+
+
+def test_the_technique_of_tomo_is_that_of_the_ontology() -> None:
+    technique = pytest.importorskip("esrf_ontologies.technique")
+    known = technique.get_technique_metadata("XRCT").get_dataset_metadata()
+    bound = bindings.merge_bindings(techniques.load(["tomo"]).bindings, None)
+    for name in ("technique_pid", "technique_pid_esrfet_version"):
+        assert bound[name].source.value == known[name]
+
+
+def test_base_has_only_what_nxdl_has() -> None:
+    tree = techniques.load(["base"]).definition
+    nexus = pytest.importorskip("nexusformat")
+    folder = Path(nexus.__file__).parent / "definitions" / "base_classes"
+    entry, sample = ((folder / f"{name}.nxdl.xml").read_text("utf-8") for name in ("NXentry", "NXsample"))
+    for path, field in tree.fields():
+        assert f'<field name="{field.name}"' in (sample if path.startswith("sample/") else entry)
+
+
+# -- local definitions -------------------------------------------------------------------------------------------------
+
+
+def test_a_local_file_adds_to_a_shipped_one(tmp_path: Path) -> None:
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions" / "mine.xml").write_text(f"{ENTRY}<mood>${{mood}}</mood></group>")
+    (tmp_path / "definitions" / "mine.yml").write_text("constants: {mood: good}")
+    for name in ("definitions/mine.xml", "mine"):
+        loaded = techniques.load(["base", name, "base"], tmp_path)
+        assert [source[:2] for source in loaded.sources][1] == (name, "")
+        assert len(loaded.sources) == 2
+        assert loaded.definition.variables().keys() >= {"mood", "datasetName"}
+        assert bindings.merge_bindings(loaded.bindings, None)["mood"].source.value == "good"
+
+
+def test_all_faults_of_all_definitions_are_told(tmp_path: Path) -> None:
+    (tmp_path / "bad.xml").write_text(f"{ENTRY}\n<a record='x'>1</a></group>")
+    (tmp_path / "worse.xml").write_text(f"{ENTRY}</group>")
+    (tmp_path / "worse.yml").write_text("vals: {}")
+    with pytest.raises(FaultError) as caught:
+        techniques.load(["bad.xml", "esrv", "none.xml", "worse.xml"], tmp_path, [None, Place("profile.yml", 7)])
+    told = [str(fault).replace(f"{tmp_path}/", "") for fault in caught.value.faults]
+    assert sorted(told) == [
+        "bad.xml, line 2: unknown record 'x' (use initial or final)",
+        "definition 'none.xml' cannot be read: No such file or directory",
+        "profile.yml, line 7: unknown definition 'esrv' (did you mean 'esrf'?)",
+        "worse.yml, line 1: unknown key 'vals' (did you mean 'values'?)",
+    ]
+
+
+def test_a_conflict_with_a_shipped_definition_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "mine.xml").write_text(f"{ENTRY}\n<title>${{other}}</title></group>")
+    with pytest.raises(FaultError, match=r"mine\.xml, line 2: /title holds '\$\{other\}', but '\$\{datasetName\}' at "):
+        techniques.load(["esrf", "mine.xml"], tmp_path)
+
+
+def test_no_definition_at_all_is_a_fault() -> None:
+    with pytest.raises(FaultError, match="no definition is named"):
+        techniques.load([])
