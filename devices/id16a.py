@@ -189,7 +189,7 @@ def simulated_id16a(directory: Path | str, seed: int = 2015, clock: Callable[[],
 def main(arguments: list[str]) -> int:
     """Write the signals of this beamline to the path given."""
     if len(arguments) != 1:
-        print("usage: python -m devices.id16a PATH", file=sys.stderr)
+        sys.stderr.write("usage: python -m devices.id16a PATH\n")
         return 2
     with tempfile.TemporaryDirectory() as folder:
         save_signals(Path(arguments[0]), *simulated_id16a(folder).devices)

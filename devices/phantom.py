@@ -91,9 +91,7 @@ class Phantom:
         return np.stack([self.section(z, pixel, size, finer=1) for z in heights])
 
 
-def gold_in_iron(
-    seed: int, width: float, energy: float = 17050.0, *, grains: int = 14, pores: int = 5
-) -> Phantom:
+def gold_in_iron(seed: int, width: float, energy: float = 17050.0, *, grains: int = 14, pores: int = 5) -> Phantom:
     """A grain of iron with inclusions of gold and with pores, as in the talk's samples ``Fe_Au_…``.
 
     Parameters

@@ -38,6 +38,7 @@ from nexus_callbacks.faults import Fault, FaultError, Place
 
 MAX_BYTES = 20_000_000
 MAX_DEPTH = 100
+MAX_FAULTS = 1000  # Nobody reads more, and a hostile file could hold millions.
 
 NX_TYPES = ("NX_CHAR", "NX_NUMBER", "NX_FLOAT", "NX_INT", "NX_BOOLEAN", "NX_DATE_TIME")
 # Other spellings of the six: NXDL's types with a size or a sign (nxdlTypes.xsd), and ISO8601 as old files have it.
@@ -143,6 +144,8 @@ class _Reader:
         raise FaultError([Fault(message, self._place(), "remove the declaration and what uses it")])
 
     def _start(self, tag: str, given: dict[str, str]) -> None:
+        if len(self._faults) >= MAX_FAULTS:
+            raise FaultError([*self._faults, Fault("too many faults; the rest was not read", self._place())])
         if len(self._open) >= MAX_DEPTH:
             raise FaultError([Fault(f"more than {MAX_DEPTH} elements inside one another", self._place())])
         kind = cast(Kind, tag) if tag in ("group", "link", "attribute") else "field"

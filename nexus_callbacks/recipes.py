@@ -22,7 +22,7 @@ from nexus_callbacks.layout import Recipe
 from nexus_callbacks.techniques import Loaded
 
 BASE = "base"
-"""The shipped definition of runs without a profile."""
+"""The shipped definition of runs without a profile, or with a profile that names none."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ class Recipes:
 
     def _shape(self, technique: str | None) -> _Shape:
         if technique not in self._shapes:
-            names = [*(self.profile.definitions if self.profile else ()), *([technique] if technique else ())]
-            loaded = techniques.load(names or [BASE], self._folder)
+            own_definitions = self.profile.definitions if self.profile else []
+            names = [*(own_definitions or [BASE]), *([technique] if technique else [])]
+            loaded = techniques.load(names, self._folder)
             merged = bindings.merge_bindings(loaded.bindings, self.profile, technique)
             own = self.profile.techniques.get(technique, {}) if self.profile and technique else {}
             known = {name: value for name, value in merged.items() if name in loaded.definition.variables()}

@@ -32,6 +32,7 @@ from nexus_callbacks.faults import Fault, FaultError, Place
 
 MAX_BYTES = 5_000_000
 MAX_DEPTH = 50
+MAX_FAULTS = 1000  # Nobody reads more, and a hostile file could hold millions.
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -142,6 +143,8 @@ class _Builder:
 
     def take(self, event: Event) -> None:
         line = event.start_mark.line + 1
+        if len(self._text.faults) >= MAX_FAULTS:
+            raise FaultError([*self._text.faults, self._fault("too many faults; the rest was not read", line)])
         if isinstance(event, DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:

@@ -138,7 +138,15 @@ def tomo_scan(
         "motors": [srot.name],
         "num_points": frames,
         "hints": {"dimensions": [[[srot.name], "primary"]]},
-        **_esrf_variables(projections, scan_range, start_angle, ref_on, darks, flats, y_step),
+        **_esrf_variables(
+            projections=projections,
+            scan_range=scan_range,
+            start_angle=start_angle,
+            ref_on=ref_on,
+            darks=darks,
+            flats=flats,
+            y_step=y_step,
+        ),
         **(md or {}),
     }
 
@@ -187,10 +195,11 @@ def tomo_scan(
 
 
 def _esrf_variables(
-    projections: int, scan_range: float, start_angle: float, ref_on: int, darks: int, flats: int, y_step: float
+    *, projections: int, scan_range: float, start_angle: float, ref_on: int, darks: int, flats: int, y_step: float
 ) -> dict[str, Any]:
     """What the plan knows, under the names and in the units of ESRF's definition (icat-esrf-definitions 3.8.0)."""
     return {
+        "scanType": "step_by_step",
         "TOMO_scanning_mode": "step",
         "TOMO_images_per_step": 1,
         "TOMO_interlaced": 0,

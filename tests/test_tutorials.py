@@ -31,7 +31,6 @@ def printed(cell):
 
 def execute(notebook, folder):
     """The notebook with outputs, run in a folder."""
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     client = NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(folder)}})
     return client.execute()
 
@@ -62,6 +61,8 @@ def test_a_tutorial_runs_and_prints_what_it_says(path, tmp_path):
 NOTEBOOK = """\
 ---
 kernelspec:
+  display_name: Python 3
+  language: python
   name: python3
 ---
 ```{code-cell} ipython3

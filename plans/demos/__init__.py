@@ -1,9 +1,9 @@
 """Simulated experiments, from the scan to a result that is made from the written file alone.
 
-    demo            what a demo is, and what it gives back
-    tomo            tomography of a grain of iron and gold
-    reconstruction  filtered back-projection of an NXtomo file
-    picture         projection, sinogram and reconstruction beside the truth
+- ``demo``: what a demo is, and what it gives back
+- ``tomo``: tomography of a grain of iron and gold
+- ``reconstruction``: filtered back-projection of an NXtomo file
+- ``picture``: projection, sinogram and reconstruction beside the truth
 
 They are found through the entry points of the group ``nexus_callbacks.demos``.
 """

@@ -13,7 +13,13 @@ FloatArray = NDArray[np.float64]
 
 
 def draw(
-    path: Path, absorption: Absorption, row: int, reconstruction: FloatArray, truth: FloatArray, correlation: float
+    path: Path,
+    absorption: Absorption,
+    row: int,
+    *,
+    reconstruction: FloatArray,
+    truth: FloatArray,
+    correlation: float,
 ) -> None:
     """Write a PNG: a projection, the sinogram of one row, that row's reconstruction and the truth.
 
@@ -30,7 +36,7 @@ def draw(
         matplotlib is not installed; the message names the extra that brings it.
     """
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure  # noqa: PLC0415  it comes with an extra
     except ImportError as error:
         raise ImportError('the picture needs matplotlib: pip install "nexus-callbacks[demo]"') from error
 
@@ -54,7 +60,7 @@ def draw(
         aspect="auto",
         extent=(-half_x, half_x, turn[-1], turn[0]),
     )
-    top_right.set(title=f"sinogram at {height:.2f} μm", xlabel="across (μm)", ylabel="rotation angle (°)")
+    top_right.set(title=f"sinogram at height {height:.2f} μm", xlabel="across (μm)", ylabel="rotation angle (°)")
     figure.colorbar(shown, ax=top_right, label="absorption", shrink=0.85)
 
     # One scale for both, so that they can be compared by eye.

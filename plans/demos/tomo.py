@@ -94,7 +94,8 @@ def analyse(dataset_file: Path, picture: Path | None, truth: Phantom) -> Analysi
     height, width = absorption.values.shape[1:]
     rows = np.linspace(0.25 * height, 0.75 * height, PLANES).round().astype(int)
     planes = reconstruct(absorption, rows, axis)
-    true = np.stack([truth.section(((height - 1) / 2 - row) * absorption.pixel, absorption.pixel, width) for row in rows])
+    heights = ((height - 1) / 2 - rows) * absorption.pixel
+    true = np.stack([truth.section(z, absorption.pixel, width) for z in heights])
 
     edge = np.arange(width) - (width - 1) / 2
     seen = np.hypot(edge[None, :], edge[:, None]) < width / 2 - 1  # What every projection sees.
@@ -103,7 +104,8 @@ def analyse(dataset_file: Path, picture: Path | None, truth: Phantom) -> Analysi
     slope = float(measured @ expected / (expected @ expected))
     if picture is not None:
         middle = PLANES // 2
-        draw(picture, absorption, int(rows[middle]), planes[middle], true[middle], correlation)
+        plane, other = planes[middle], true[middle]
+        draw(picture, absorption, int(rows[middle]), reconstruction=plane, truth=other, correlation=correlation)
     return Analysis(correlation=correlation, slope=slope, rotation_axis=axis, picture=picture)
 
 

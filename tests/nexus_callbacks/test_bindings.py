@@ -237,6 +237,12 @@ def test_an_alias_bomb_never_unfolds(tmp_path: Path) -> None:
     assert {fault.message.split()[0] for fault in caught.value.faults} == {"anchor", "alias"}
 
 
+def test_a_file_of_nothing_but_faults_is_not_read_to_its_end(tmp_path: Path) -> None:
+    told = faults(tmp_path, "".join(f"k{n}: *a\n" for n in range(5000)))
+    assert len(told) == yaml_lines.MAX_FAULTS + 1
+    assert told[-1] == "line 1001: too many faults; the rest was not read"
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

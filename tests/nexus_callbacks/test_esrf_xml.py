@@ -168,6 +168,12 @@ def test_depth_and_size_are_bounded() -> None:
     assert faults(ROOT + " " * esrf_xml.MAX_BYTES + "</group>") == ["mine.xml: larger than 20 MB"]
 
 
+def test_a_file_of_nothing_but_faults_is_not_read_to_its_end() -> None:
+    told = faults(ROOT + "\n<a record='x'/>" * 5000 + "</group>")
+    assert len(told) == esrf_xml.MAX_FAULTS + 1
+    assert told[-1] == "mine.xml, line 1002: too many faults; the rest was not read"
+
+
 def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(FaultError, match=r"none\.xml: cannot be read: No such file"):
         esrf_xml.read(tmp_path / "none.xml")

@@ -273,7 +273,7 @@ def test_a_sample_with_a_path_for_a_name_stays_in_the_data_folder(tmp_path):
 
 def test_profiles_are_found_by_name():
     assert (profile_folder("id16a") / "profile.yml").is_file()
-    with pytest.raises(FileNotFoundError, match="there are: .*id16a"):
+    with pytest.raises(FileNotFoundError, match=r"there are: .*id16a"):
         profile_folder("id99")
     with pytest.raises(FileNotFoundError):
         profile_folder("../profiles/id16a")

@@ -1,0 +1,130 @@
+"""Cli: exit statuses, faults all at once, and one JSON object."""
+
+import json
+import shutil
+
+import h5py
+import pytest
+from event_model import compose_run
+from typer.testing import CliRunner
+
+from nexus_callbacks import NexusWriter
+from nexus_callbacks.cli import app
+from plans.profile_folders import profile_folder
+
+FAULTY = """\
+beamline: id16a
+timezone: Europe/Paris
+definitions: [esrf]
+bindings: none
+constants:
+  Sampel_name: Fe
+values:
+  InstrumentMonochromator_energy: data:mono_energie
+  InstrumentSource_current: data:sx
+  InstrumentDetector01_preset_time: config:frelon.exposure
+  TOMO_sx0: {from: config:geometry.focus_position, unit: deg}
+"""
+
+
+@pytest.fixture
+def run():
+    return CliRunner().invoke
+
+
+@pytest.fixture
+def faulty(tmp_path):
+    folder = tmp_path / "faulty"
+    folder.mkdir()
+    shutil.copy(profile_folder("id16a") / "signals.json", folder)
+    (folder / "profile.yml").write_text(FAULTY.replace("bindings: none\n", ""))
+    return folder
+
+
+def write_a_run(folder):
+    run = compose_run()
+    stream = run.compose_descriptor(name="primary", data_keys={"x": {"dtype": "number", "shape": [], "source": "sim"}})
+    writer = NexusWriter(folder)
+    writer("start", run.start_doc)
+    writer("descriptor", stream.descriptor_doc)
+    writer("event", stream.compose_event(data={"x": 1.0}, timestamps={"x": 0.0}))
+    writer("stop", run.compose_stop())
+    (path,) = writer.files.values()
+    return path
+
+
+def test_a_faulty_profile_tells_every_fault_with_file_and_line_and_ends_with_2(run, faulty, tmp_path):
+    done = run(app, ["demo", "tomo", "--profile", str(faulty), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    for line, words in (
+        (5, "unknown variable 'Sampel_name'"),
+        (7, "no device has the data key 'mono_energie' (did you mean 'mono_energy'?)"),
+        (8, "'data:sx' has units 'mm'"),
+        (9, "no configuration field 'exposure'"),
+        (10, "the profile says 'deg'"),
+    ):
+        assert f"profile.yml, line {line}: " in done.stderr, done.stderr
+        assert words in done.stderr
+    assert not list(tmp_path.rglob("*.h5")), "nothing was scanned"
+    assert run(app, ["coverage", "--profile", str(faulty)]).exit_code == 2
+
+
+def test_an_unknown_key_is_told_with_its_line(run, faulty):
+    (faulty / "profile.yml").write_text(FAULTY)
+    done = run(app, ["coverage", "--profile", str(faulty)])
+    assert done.exit_code == 2
+    assert "profile.yml, line 4: unknown key 'bindings'" in done.stderr
+
+
+def test_a_directory_that_cannot_be_written_ends_with_2(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run(app, ["demo", "tomo", "-o", str(tmp_path / "file" / "out")])
+    assert done.exit_code == 2
+    assert "cannot be written" in done.stderr
+
+
+def test_an_unknown_demo_names_the_known_ones(run):
+    done = run(app, ["demo", "tomography"])
+    assert done.exit_code == 2
+    assert "tomo" in done.output
+
+
+def test_the_profile_of_the_beamline_has_no_fault(run):
+    done = run(app, ["coverage", "--profile", str(profile_folder("id16a")), "--json"])
+    assert done.exit_code == 0
+    told = json.loads(done.stdout)
+    assert told["tomo"]["claimed"] > 120
+
+
+def test_validate_ends_with_1_for_a_bad_file_and_0_for_a_good_one(run, tmp_path):
+    path = write_a_run(tmp_path)
+    assert run(app, ["validate", str(path)]).exit_code == 0
+    with h5py.File(path, "r+") as file:
+        del file["entry/measurement/x"]
+    done = run(app, ["validate", str(path), "--json"])
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    assert told["valid"] is False
+    assert told["files"][0]["findings"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no HDF5"])
+def test_what_is_no_file_of_ours_is_bad_not_a_traceback(run, tmp_path, content):
+    path = tmp_path / "x.h5"
+    if content is not None:
+        path.write_bytes(content)
+    for command in ("validate", "coverage"):
+        done = run(app, [command, str(path)])
+        assert done.exit_code == 1, done.output
+        assert not done.exception or isinstance(done.exception, SystemExit)
+
+
+def test_coverage_of_a_file_lists_what_was_filled(run, tmp_path):
+    done = run(app, ["coverage", str(write_a_run(tmp_path)), "--all"])
+    assert done.exit_code == 0
+    assert "startDate" in done.output
+    assert "start:time" in done.output
+
+
+def test_coverage_wants_a_file_or_a_profile(run):
+    assert run(app, ["coverage"]).exit_code == 2
