@@ -51,7 +51,7 @@ class FrameCamera(Device):
     Parameters
     ----------
     directory
-        Made if it is not there.
+        Made if it is not there. A function is asked at each ``stage()``, for a folder that follows the experiment.
     image
         Called at every trigger for the frame.
     shape
@@ -85,14 +85,14 @@ class FrameCamera(Device):
     def __init__(
         self,
         *args: Any,
-        directory: Path,
+        directory: Path | Callable[[], Path],
         image: Image,
         shape: tuple[int, int] = (128, 128),
         pixel: float = 24.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.directory = Path(directory).absolute()
+        self._directory = directory
         self.shape = shape
         self.pixel = pixel
         self.files: list[Path] = []
@@ -103,6 +103,12 @@ class FrameCamera(Device):
         self._documents: deque[tuple[str, dict[str, Any]]] = deque()
         self._resource = ""
         self._described = 0
+
+    @property
+    def directory(self) -> Path:
+        """Where the next file goes."""
+        found = self._directory() if callable(self._directory) else self._directory
+        return Path(found).absolute()
 
     @property
     def image_key(self) -> str:
@@ -120,11 +126,12 @@ class FrameCamera(Device):
         return staged
 
     def _open(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        numbers = [int(p.stem[-4:]) for p in self.directory.glob(f"{self.name}_*.h5") if p.stem[-4:].isdigit()]
+        directory = self.directory
+        directory.mkdir(parents=True, exist_ok=True)
+        numbers = [int(p.stem[-4:]) for p in directory.glob(f"{self.name}_*.h5") if p.stem[-4:].isdigit()]
         number = max(numbers, default=0) + 1
         while True:
-            path = self.directory / f"{self.name}_{number:04d}.h5"
+            path = directory / f"{self.name}_{number:04d}.h5"
             try:
                 # Reserving by name first: h5py's mode "x" asks and creates in two steps.
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))

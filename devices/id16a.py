@@ -103,13 +103,15 @@ class Beamline:
         return [*self.baseline, self.image_key, *self.detectors]
 
 
-def simulated_id16a(directory: Path | str, seed: int = 2015, clock: Callable[[], float] = time.time) -> Beamline:
+def simulated_id16a(
+    directory: Path | str | Callable[[], Path], seed: int = 2015, clock: Callable[[], float] = time.time
+) -> Beamline:
     """The beamline, ready to scan: sample in the beam, shutter closed.
 
     Parameters
     ----------
     directory
-        The camera's folder; nothing is written before a scan.
+        The camera's folder, or a function that is asked for it at each scan; nothing is written before a scan.
     seed
         Sample, flat field and noise come from it: the same seed and the same commands give the same frames, but for
         the decay of the machine current.
@@ -161,7 +163,8 @@ def simulated_id16a(directory: Path | str, seed: int = 2015, clock: Callable[[],
         )
 
     scene = Scene(phantom, pose, np.random.default_rng(noise_seed), SHAPE)
-    camera = FrameCamera(name="frelon", directory=Path(directory), image=scene, shape=SHAPE, pixel=physical_pixel)
+    folder = directory if callable(directory) else Path(directory)
+    camera = FrameCamera(name="frelon", directory=folder, image=scene, shape=SHAPE, pixel=physical_pixel)
     return Beamline(
         srot=srot,
         sx=sx,

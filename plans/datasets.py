@@ -53,10 +53,22 @@ class NumberedDatasets:
         return f"{series}_{seen[series]:04d}"
 
 
-def sample_folder(data_root: Path) -> Callable[[Mapping[str, Any]], Path]:
-    """Where the folders of a sample's datasets lie, as ESRF has it: ``{data_root}/{proposal}/{beamline}/{sample}``."""
+def experiment_folder(data_root: Path) -> Callable[[Mapping[str, Any]], Path]:
+    """Where all of an experiment lies, as ESRF has it: ``{data_root}/{proposal}/{beamline}``.
+
+    Detectors write below it too, so that the folder can be moved as a whole with all links alive.
+    """
 
     def folder(metadata: Mapping[str, Any]) -> Path:
-        return data_root.joinpath(*(safe_part(str(metadata[key])) for key in ("proposal", "beamline", "sample")))
+        return data_root.joinpath(*(safe_part(str(metadata[key])) for key in ("proposal", "beamline")))
+
+    return folder
+
+
+def sample_folder(data_root: Path) -> Callable[[Mapping[str, Any]], Path]:
+    """Where the folders of a sample's datasets lie: the sample's own in its experiment's."""
+
+    def folder(metadata: Mapping[str, Any]) -> Path:
+        return experiment_folder(data_root)(metadata) / safe_part(str(metadata["sample"]))
 
     return folder

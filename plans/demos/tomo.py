@@ -12,7 +12,7 @@ from bluesky.preprocessors import SupplementalData
 from devices.id16a import simulated_id16a
 from devices.phantom import Phantom
 from nexus_callbacks import NexusWriter
-from plans.datasets import NumberedDatasets, sample_folder
+from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
 from plans.demos.demo import Analysis, Demo, DemoResult, Progress
 from plans.demos.picture import draw
 from plans.demos.reconstruction import read_absorption, reconstruct, rotation_axis
@@ -45,7 +45,8 @@ def run(directory: Path, profile: Path | None, seed: int, progress: Progress) ->
         The profile is faulty or the directory cannot be written; nothing was scanned.
     """
     directory = Path(directory).absolute()
-    beamline = simulated_id16a(directory / "detectors", seed=seed)
+    experiment = experiment_folder(directory)(METADATA)
+    beamline = simulated_id16a(experiment / "detectors", seed=seed)
     writer = NexusWriter(directory, profile=profile or profile_folder("id16a"))
     engine = RunEngine(dict(METADATA))
     engine.preprocessors.append(SupplementalData(baseline=beamline.baseline))

@@ -84,7 +84,8 @@ def test_the_entry_is_what_reconstruction_programs_want(file):
 def test_no_pixel_is_copied(scanned, file):
     writer, beamline, uid = scanned
     frames = file["entry/instrument/detector/data"]
-    assert frames.is_virtual and frames.id.get_storage_size() == 0
+    assert frames.is_virtual
+    assert frames.id.get_storage_size() == 0
     (source,) = frames.virtual_sources()
     assert not Path(source.file_name).is_absolute()
     (raw,) = beamline.camera.files
@@ -160,7 +161,7 @@ def test_the_reconstruction_from_the_file_alone_shows_the_phantom(scanned, tmp_p
 
 def test_a_moved_experiment_still_opens(scanned, tmp_path):
     """The folder goes elsewhere, the old one is out of reach, and the reader works in a third place."""
-    writer, _, uid = scanned
+    writer, _, _uid = scanned
     moved = tmp_path / "elsewhere"
     shutil.copytree(writer.directory / "ma2210", moved)
     hidden = writer.directory.with_name("hidden")
@@ -218,7 +219,8 @@ def test_an_aborted_scan_has_no_final_reading_and_says_why(tmp_path):
     end = next(o for o in found.outcomes if o.variable == "InstrumentSource_current_end")
     with h5py.File(path) as file:
         assert "beam lost" in file["entry/bluesky/reason"].asstr()[()]
-        assert file["entry/instrument/detector/data"].shape == file["entry/instrument/detector/image_key"].shape + (
+        assert file["entry/instrument/detector/data"].shape == (
+            *file["entry/instrument/detector/image_key"].shape,
             128,
             128,
         )

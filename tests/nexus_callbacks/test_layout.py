@@ -58,9 +58,7 @@ class Readings:
 
 def layout(*columns, **sources):
     conversions = {"count": "count"} if "count" in sources else {}
-    bindings = {
-        name: Binding(name, parse(text), convert=conversions.get(name)) for name, text in sources.items()
-    }
+    bindings = {name: Binding(name, parse(text), convert=conversions.get(name)) for name, text in sources.items()}
     tree = esrf_xml.reads(DEFINITION, "test.xml")
     return Layout(Recipe(tree, bindings, frozenset(columns), zone=ZoneInfo("Europe/Paris")))
 

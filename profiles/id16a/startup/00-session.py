@@ -19,12 +19,13 @@ from IPython import get_ipython
 from devices.id16a import simulated_id16a
 from nexus_callbacks import NexusWriter
 from plans import tomo
-from plans.datasets import NumberedDatasets, sample_folder
+from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
 
 data_root = Path(os.environ.get("NEXUS_CALLBACKS_DATA", "data")).absolute()
 profile = Path(get_ipython().profile_dir.location)
 
-id16a = simulated_id16a(data_root / "detectors")
+# Asked at each scan: the camera's files belong to the experiment that RE.md names then.
+id16a = simulated_id16a(lambda: experiment_folder(data_root)(RE.md) / "detectors")
 srot, sx, sy, sz = id16a.motors
 frelon, shutter, ring, mono = id16a.camera, id16a.shutter, id16a.ring, id16a.mono
 u18, u22 = id16a.undulators

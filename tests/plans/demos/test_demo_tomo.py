@@ -32,8 +32,8 @@ def test_progress_counts_every_frame(result, told):
 
 
 def test_the_files_stand_where_the_profile_says(result):
-    root = result.raw_files[0].parent.parent
-    folder = root / "ma2210" / "id16a"
+    folder = result.raw_files[0].parent.parent
+    assert folder.parts[-2:] == ("ma2210", "id16a"), "the camera writes where the experiment is"
 
     assert result.master_file == folder / "ma2210-id16a.h5"
     name = "Fe_Au_350N_RT1_50nm_tomo1_0001"
