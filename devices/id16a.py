@@ -25,9 +25,10 @@ from devices.quantity import Quantity
 from devices.scene import Pose, Scene
 from devices.sensors import BeamMonitor, Hutch, VacuumGauge
 from devices.shutter import Shutter
-from devices.signals import save_signals
+from devices.signals import signals_of
 from devices.source import StorageRing, Undulator
 from devices.stages import SimulatedMotor
+from nexus_callbacks.bindings import write_signals
 
 SHAPE = (GRID, GRID)
 """Rows and columns of a frame."""
@@ -195,7 +196,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m devices.id16a PATH\n")
         return 2
     with tempfile.TemporaryDirectory() as folder:
-        save_signals(Path(arguments[0]), *simulated_id16a(folder).devices)
+        write_signals(arguments[0], signals_of(*simulated_id16a(folder).devices))
     return 0
 
 

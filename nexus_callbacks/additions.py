@@ -41,14 +41,16 @@ class Column:
     path: str
     stream: str
     key: str
-    kind: Literal["data", "timestamp", "seq_num", "time", "elapsed"] = "data"
-    """``data`` and ``timestamp`` are the key's; the others are the event's own, ``elapsed`` being its time in s
-    since the start document."""
+    kind: Literal["data", "timestamps", "seq_num", "time", "elapsed"] = "data"
+    """``data`` is the key's; the others are the event's own, ``elapsed`` being its time in s since the start document
+    and ``timestamps`` those of ``keys``, one column of a row each."""
     attributes: Attributes = field(default_factory=dict)
     convert: Conversion | None = None
     """Units and type, applied to each piece before it is written; None writes it as it came."""
     dtype_numpy: str | None = None
     """The type that the device announced; the values decide where they contradict it."""
+    keys: tuple[str, ...] = ()
+    """Data keys of ``timestamps``."""
 
 
 @dataclass(frozen=True)

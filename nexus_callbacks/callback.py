@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from nexus_callbacks import hdf5, naming
+from nexus_callbacks.bindings import Signals
 from nexus_callbacks.coverage import Coverage
 from nexus_callbacks.documents import Document, iso_time
 from nexus_callbacks.faults import Fault, FaultError, Place
@@ -40,6 +41,9 @@ class NexusWriter:
         Where files go; the profile's ``{data_root}``. It is made if it is not there.
     profile
         Folder of a beamline's profile or its ``profile.yml``.
+    signals
+        What the session's devices have (``devices.signals.signals_of``), to check the profile against; None takes the
+        ``signals.json`` beside the profile, where there is one.
 
     Raises
     ------
@@ -47,7 +51,9 @@ class NexusWriter:
         The profile or a definition is faulty (all faults, with file and line), or the directory cannot be written.
     """
 
-    def __init__(self, directory: str | Path = ".", profile: str | Path | None = None) -> None:
+    def __init__(
+        self, directory: str | Path = ".", profile: str | Path | None = None, signals: Signals | None = None
+    ) -> None:
         self.directory = Path(directory).expanduser().absolute()
         self.files: dict[str, Path] = {}
         """Run uid → its file, from the start document on."""
@@ -55,7 +61,7 @@ class NexusWriter:
         """Run uid → the experiment's master file, from the stop document on."""
         self.coverages: dict[str, Coverage] = {}
         """Run uid → which variables were filled, from the stop document on."""
-        self._recipes = Recipes(profile)
+        self._recipes = Recipes(profile, signals)
         self._runs: dict[str, Run] = {}
         self._owners: dict[str, Run] = {}
         self._flushed = time.monotonic()

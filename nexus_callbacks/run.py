@@ -6,6 +6,7 @@ other and keeps no more of them than the rows which are not written yet.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -132,7 +133,8 @@ class Run:
     def _pad(self, table: _Table, late: additions.Column) -> None:
         """A column that comes late in its stream has no value for the rows before."""
         if table.written:
-            self._writer.append(late, np.full(table.written, np.nan))
+            row = (len(late.keys),) if late.kind == "timestamps" else ()
+            self._writer.append(late, np.full((table.written, *row), np.nan))
 
     def _rows(self, name: str, document: Document) -> None:
         table = self._tables[self._stream_of[document["descriptor"]]]
@@ -174,7 +176,7 @@ class Run:
             return
         pieces: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
         for each in table.columns:
-            source = (each.kind, each.key)
+            source = (each.kind, each.key or each.path)
             if source not in pieces:
                 pieces[source] = self._piece(table, each)
             rows = pieces[source]
@@ -186,8 +188,8 @@ class Run:
         rows = table.pending
         if each.kind == "data":
             return announced(column([data.get(each.key) for _, _, data, _ in rows]), each.dtype_numpy)
-        if each.kind == "timestamp":
-            return column([stamps.get(each.key) for _, _, _, stamps in rows])
+        if each.kind == "timestamps":
+            return np.array([[stamps.get(key, math.nan) for key in each.keys] for *_, stamps in rows], dtype=float)
         if each.kind == "seq_num":
             return np.array([seq_num for seq_num, *_ in rows])
         zero = self.start["time"] if each.kind == "elapsed" else 0.0

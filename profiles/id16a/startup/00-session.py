@@ -17,6 +17,7 @@ from bluesky.preprocessors import SupplementalData
 from IPython import get_ipython
 
 from devices.id16a import simulated_id16a
+from devices.signals import signals_of
 from nexus_callbacks import NexusWriter
 from plans import tomo
 from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
@@ -49,7 +50,8 @@ RE = RunEngine(
 RE.preprocessors.append(SupplementalData(baseline=id16a.baseline))
 RE.preprocessors.append(NumberedDatasets(RE.md, sample_folder(data_root)))
 
-writer = NexusWriter(data_root, profile=profile)
+# The profile is checked against the devices that are there: a mistake is told now, not after the scan.
+writer = NexusWriter(data_root, profile=profile, signals=signals_of(*id16a.devices))
 RE.subscribe(writer)
 atexit.register(writer.close)
 
