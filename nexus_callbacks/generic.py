@@ -124,15 +124,15 @@ class Generic:
             found.append(additions.Group(home, "NXcollection"))
             found.append(additions.Column(f"{home}/seq_num", stream.name, "", "seq_num"))
             found.append(additions.Column(f"{home}/time", stream.name, "", "time", {"units": "s", "start": EPOCH}))
-            found.append(additions.Group(f"{home}/timestamps", "NXcollection"))
         number = self._configured[stream.name] = self._configured.get(stream.name, 0) + 1
         suffix = "" if number == 1 else f"_{number}"
         found += _note(f"{home}/descriptor{suffix}", "Event descriptor of the stream", descriptor)
-        for key in keys:
-            if not key.external:
-                path = self._path(f"{home}/timestamps", key.name)
-                attributes = {"units": "s", "start": EPOCH}
-                found.append(additions.Column(path, stream.name, key.name, "timestamp", attributes))
+        stamped = tuple(key.name for key in keys if not key.external)
+        if stamped:
+            # One dataset for all keys: a dataset a key would double what a run of many signals costs.
+            attributes = {"units": "s", "start": EPOCH, "data_keys": list(stamped)}
+            path = f"{home}/timestamps{suffix}"
+            found.append(additions.Column(path, stream.name, "", "timestamps", attributes, keys=stamped))
         for device, values in stream.configuration.items():
             if not values:
                 continue

@@ -6,8 +6,8 @@ import pytest
 from devices.id16a import main, simulated_id16a
 from devices.materials import GOLD
 from devices.signals import signals_of
-from nexus_callbacks.bindings import write_signals
 from devices.source import StorageRing
+from nexus_callbacks.bindings import write_signals
 from plans.profile_folders import profile_folder
 
 
