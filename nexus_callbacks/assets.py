@@ -67,6 +67,12 @@ class Assets:
         """Take a ``datum`` document."""
         self._datums[document["datum_id"]] = (document["resource"], document.get("datum_kwargs") or {})
 
+    def add_datum_page(self, document: Document) -> None:
+        """Take a ``datum_page`` document."""
+        columns = document.get("datum_kwargs") or {}
+        for i, datum_id in enumerate(document["datum_id"]):
+            self._datums[datum_id] = (document["resource"], {name: values[i] for name, values in columns.items()})
+
     def add_stream_resource(self, document: Document) -> None:
         """Take a ``stream_resource`` document."""
         parameters = document.get("parameters") or {}
@@ -103,8 +109,8 @@ class Assets:
             resource = self.resources.get(uid)
             if resource is None or resource.dataset is None:
                 return None
-            count = int(resource.parameters.get("frame_per_point") or per_row)
-            first = int(kwargs.get("point_number", 0)) * count
+            count = _whole(resource.parameters.get("frame_per_point"), per_row)
+            first = _whole(kwargs.get("point_number"), 0) * count
             found.append((resource.path, resource.dataset, first, first + count))
         return _joined(found)
 
@@ -114,16 +120,20 @@ class Assets:
         resource = self.resources.get(uid)
         return resource.path if resource else None
 
-    def paths(self, key: str = "") -> list[str]:
-        """Every file told so far, of one key or of all."""
-        return list(dict.fromkeys(r.path for r in self.resources.values() if not key or r.key == key))
+    def others(self, key: str) -> list[str]:
+        """Files of a streamed key that are not HDF5."""
+        return list(dict.fromkeys(r.path for r in self.resources.values() if r.key == key and r.dataset is None))
 
     def _ours(self, path: str) -> str:
-        for theirs, ours in self.roots.items():
+        for theirs, ours in sorted(self.roots.items(), key=lambda root: -len(root[0])):
             prefix = theirs.replace("\\", "/").rstrip("/")
             if path == prefix or path.startswith(prefix + "/"):
                 return ours.rstrip("/") + path[len(prefix) :]
         return path
+
+
+def _whole(value: Any, otherwise: int) -> int:
+    return value if isinstance(value, int) and value > 0 else otherwise
 
 
 def _path_of(uri: str) -> str:

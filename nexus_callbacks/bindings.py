@@ -8,7 +8,7 @@
 """
 
 from nexus_callbacks.checks import check
-from nexus_callbacks.profile import Bindings, Profile, load_bindings, load_profile, merge_bindings
+from nexus_callbacks.profile import Bindings, Profile, load_bindings, load_profile, merge_bindings, read_profile
 from nexus_callbacks.signals import Signals, read_signals, write_signals
 from nexus_callbacks.sources import Binding, Source
 
@@ -22,6 +22,7 @@ __all__ = [
     "load_bindings",
     "load_profile",
     "merge_bindings",
+    "read_profile",
     "read_signals",
     "write_signals",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
@@ -10,11 +11,11 @@ from types import TracebackType
 
 from nexus_callbacks import hdf5, naming
 from nexus_callbacks.bindings import Signals
-from nexus_callbacks.coverage import Coverage
-from nexus_callbacks.documents import Document, iso_time
+from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
 from nexus_callbacks.master import MasterError, add_dataset
 from nexus_callbacks.recipes import Recipes
+from nexus_callbacks.routing import Router
 from nexus_callbacks.run import Run
 from nexus_callbacks.writer import Writer
 
@@ -22,6 +23,8 @@ log = logging.getLogger("nexus_callbacks")
 
 FLUSH_INTERVAL = 1.0
 """Rows are brought into the file when this many s have passed since they last were (design D6)."""
+MOST_TOLD = 1000
+"""Messages that are remembered, so that each is told once; a session of months must not fill the memory with them."""
 
 
 class NexusWriter:
@@ -59,14 +62,15 @@ class NexusWriter:
         """Run uid → its file, from the start document on."""
         self.masters: dict[str, Path] = {}
         """Run uid → the experiment's master file, from the stop document on."""
-        self.coverages: dict[str, Coverage] = {}
-        """Run uid → which variables were filled, from the stop document on."""
         self._recipes = Recipes(profile, signals)
+        self._skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": "entry"})
+        self._router = Router()
         self._runs: dict[str, Run] = {}
-        self._owners: dict[str, Run] = {}
         self._flushed = time.monotonic()
-        self._told: set[str] = set()
+        self._told: dict[str, None] = {}
         _check_writable(self.directory)
+        for remark in self._recipes.remarks:
+            self._tell(remark)
 
     # -- the front door --------------------------------------------------------------------------------------------
 
@@ -81,10 +85,15 @@ class NexusWriter:
         if name == "start":
             self._start(doc)
             return
+        uid: str | None = None
         try:
-            self._feed(name, doc)
+            uid = self._router.owner(name, doc)
+            if uid is not None:
+                self._feed(uid, name, doc)
+            elif name in ("event", "event_page", "datum", "datum_page", "stream_datum"):
+                self._tell(f"A document of kind {name!r} belongs to no run that is being written: it is not in a file")
         except Exception as error:  # A callback that raises would end the scan.
-            self._failed(name, doc, error)
+            self._failed(uid, name, error)
 
     def ready(self) -> None:
         """Return when the writer can take documents: at once."""
@@ -94,9 +103,8 @@ class NexusWriter:
 
     def close(self) -> None:
         """Close the files of runs that did not stop; they are marked as incomplete."""
-        for run in list(self._runs.values()):
-            run.abandon("the writer was closed before the run stopped")
-            self._forget(run)
+        for uid in list(self._runs):
+            self._abandon(uid, "the writer was closed before the run stopped")
 
     def __enter__(self) -> NexusWriter:
         return self
@@ -109,24 +117,41 @@ class NexusWriter:
     # -- documents -------------------------------------------------------------------------------------------------
 
     def _start(self, doc: Document) -> None:
-        path = self._reserve(doc)
+        faults = [Fault(f"no {key!r}", Place("start document")) for key in ("uid", "time") if key not in doc]
+        if faults or doc["uid"] in self._runs:
+            raise FaultError(faults or [Fault(f"run {doc['uid']} is being written already", Place("start document"))])
+        try:
+            path = self._reserve(self._recipes.wanted_paths(doc, self.directory).dataset)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _refused(error) from error
         try:
             run = self._begin(doc, path)
-        except BaseException:
+        except BaseException as error:
             path.unlink(missing_ok=True)  # Nothing of the run is in it: it must not pass for a dataset.
+            if isinstance(error, Exception):
+                raise _refused(error) from error
             raise
-        self.files[run.uid] = path
-        self._runs[run.uid] = self._owners[run.uid] = run
+        uid = str(doc["uid"])
+        self.files[uid] = path
+        self._runs[uid] = run
+        self._router.open(uid)
+
+    def _reserve(self, wanted: Path) -> Path:
+        """Make the run's file; an existing one is never touched, the next number is taken."""
+        try:
+            wanted.parent.mkdir(parents=True, exist_ok=True)
+            return hdf5.create_exclusively(
+                (naming.numbered(wanted, number) for number in itertools.count(1)), self._skeleton
+            )
+        except (OSError, ValueError) as error:
+            raise FaultError([_unwritable(wanted.parent, error)]) from error
 
     def _begin(self, doc: Document, path: Path) -> Run:
         recipe = self._recipes.recipe(doc, path)
-        roots = self._recipes.profile.roots if self._recipes.profile else {}
         writer = Writer(path)
         try:
-            run = Run(doc, writer, recipe, self._tell, roots)
-            writer.state("writing")
+            run = Run(writer, recipe, self._tell, self._recipes.roots)
             run.feed("start", doc)
-            writer.flush()
         except BaseException as error:
             writer.close()
             if isinstance(error, OSError):
@@ -134,111 +159,79 @@ class NexusWriter:
             raise
         return run
 
-    def _reserve(self, doc: Document) -> Path:
-        """Make the run's file; an existing one is never touched, the next number is taken."""
-        profile = self._recipes.profile
-        template = profile.files.dataset if profile and profile.files else naming.DEFAULT
-        beamline = profile.beamline if profile else None
-        names = naming.names_of(doc, self.directory, beamline, self._recipes.zone)
-        wanted = naming.expand(template, names, "files.dataset")
-        attributes = {
-            "creator": "nexus_callbacks",
-            "file_time": iso_time(time.time(), self._recipes.zone),
-            "default": "entry",
-        }
-        number = 0
-        try:
-            wanted.parent.mkdir(parents=True, exist_ok=True)
-            while True:
-                number += 1
-                path = naming.numbered(wanted, number)
-                try:
-                    hdf5.create_exclusively(path, {**attributes, "file_name": path.name})
-                except FileExistsError:
-                    continue
-                return path
-        except OSError as error:
-            raise FaultError([_unwritable(wanted.parent, error)]) from error
-
-    def _feed(self, name: str, doc: Document) -> None:
-        run = self._owner(name, doc)
-        if run is None:
-            return
-        if name == "stop":
-            self._stop(run, doc)
-            return
+    def _feed(self, uid: str, name: str, doc: Document) -> None:
+        run = self._runs[uid]
         run.feed(name, doc)
-        if name in ("descriptor", "resource", "stream_resource"):
-            self._owners[doc["uid"]] = run
-        if time.monotonic() - self._flushed >= FLUSH_INTERVAL:
-            for each in self._runs.values():
-                each.write_rows()
-            self._flushed = time.monotonic()
+        if name == "stop":
+            del self._runs[uid]
+            self._router.close(uid)
+            if not run.path.exists():
+                self._tell(f"{run.path} was removed while it was written: its data is lost")
+            else:
+                self._link_into_master(uid, run)
+        elif time.monotonic() - self._flushed >= FLUSH_INTERVAL:
+            self._flush()
 
-    def _owner(self, name: str, doc: Document) -> Run | None:
-        """The run that a document belongs to; None if that run is not written (its start was refused)."""
-        if name in ("event", "event_page", "stream_datum"):
-            return self._owners.get(doc["descriptor"])
-        if name in ("datum", "datum_page"):
-            return self._owners.get(doc["resource"])
-        uid = doc.get("run_start")
-        if uid is None and len(self._runs) == 1:  # A legacy resource need not name its run.
-            return next(iter(self._runs.values()))
-        return self._owners.get(str(uid))
+    def _flush(self) -> None:
+        self._flushed = time.monotonic()
+        for uid, run in list(self._runs.items()):
+            try:
+                run.write_rows()
+            except Exception as error:  # Its rows stay pending; the other runs go on.
+                self._tell(f"{self.files[uid]}: rows could not be written yet: {error}")
 
-    def _stop(self, run: Run, doc: Document) -> None:
-        run.finish(doc)
-        self.coverages[run.uid] = run.coverage
-        self._forget(run)
-        self._link_into_master(run)
-
-    def _link_into_master(self, run: Run) -> None:
-        profile = self._recipes.profile
-        if profile is None or profile.files is None or not profile.files.master:
+    def _link_into_master(self, uid: str, run: Run) -> None:
+        wanted = self._recipes.wanted_paths(run.start, self.directory)
+        if wanted.master is None:
             return
-        names = naming.names_of(run.start, self.directory, profile.beamline, self._recipes.zone)
         try:
-            master = naming.expand(profile.files.master, names, "files.master")
-            attributes = {"creator": "nexus_callbacks", "file_name": master.name}
-            add_dataset(master, run.path, attributes)
-        except (MasterError, FaultError) as error:
+            add_dataset(wanted.master, run.path, {"creator": "nexus_callbacks", "file_name": wanted.master.name})
+        except MasterError as error:
             self._tell(f"{run.path.name} is complete but not in the master file: {error}")
             return
-        self.masters[run.uid] = master
-
-    def _forget(self, run: Run) -> None:
-        self._runs.pop(run.uid, None)
-        self._owners = {uid: owner for uid, owner in self._owners.items() if owner is not run}
+        self.masters[uid] = wanted.master
 
     # -- faults ----------------------------------------------------------------------------------------------------
 
-    def _failed(self, name: str, doc: Document, error: Exception) -> None:
+    def _failed(self, uid: str | None, name: str, error: Exception) -> None:
         """A document could not be written: say so, and keep the scan and the rest of the file going."""
-        run = self._owner(name, doc)
-        where = run.path if run else "no file"
-        self._tell(f"A document of kind {name!r} could not be written to {where}: {type(error).__name__}: {error}")
-        log.debug("the document was %r", doc, exc_info=error)
-        if name == "stop" and run is not None:
-            run.abandon(f"{type(error).__name__}: {error}")
-            self._forget(run)
+        where = self.files.get(uid or "", "no file")
+        self._tell(f"{where}: a document of kind {name!r} could not be written: {type(error).__name__}: {error}")
+        log.debug("the document was of kind %r", name, exc_info=error)
+        if name == "stop" and uid in self._runs:
+            self._abandon(uid, f"{type(error).__name__}: {error}")
+
+    def _abandon(self, uid: str, reason: str) -> None:
+        self._router.close(uid)
+        self._runs.pop(uid).abandon(reason)
 
     def _tell(self, message: str) -> None:
         """Tell the scientist, each thing once."""
-        if message not in self._told:
-            self._told.add(message)
-            log.warning("%s", message)
+        if message in self._told:
+            return
+        self._told[message] = None
+        if len(self._told) > MOST_TOLD:
+            del self._told[next(iter(self._told))]
+        log.warning("%s", message)
+
+
+def _refused(error: Exception) -> FaultError:
+    """Whatever a start document can make go wrong, as a fault."""
+    if isinstance(error, FaultError):
+        return error
+    return FaultError([Fault(f"it cannot be written: {type(error).__name__}: {error}", Place("start document"))])
 
 
 def _check_writable(directory: Path) -> None:
     """Refuse a directory in which no file can be made, before anything depends on it."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name.
         raise FaultError([_unwritable(directory, error)]) from error
     if not os.access(directory, os.W_OK | os.X_OK):
         raise FaultError([_unwritable(directory, PermissionError("no permission to write"))])
 
 
-def _unwritable(directory: Path, error: OSError) -> Fault:
-    reason = error.strerror or str(error)
+def _unwritable(directory: Path, error: Exception) -> Fault:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return Fault(f"files cannot be written: {reason}", Place(str(directory)), "name a directory that you may write to")

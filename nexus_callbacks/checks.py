@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nexus_callbacks import units
-from nexus_callbacks.definition import Group
+from nexus_callbacks import conversions, units
+from nexus_callbacks.definition import Field, Group
 from nexus_callbacks.faults import Fault
 from nexus_callbacks.profile import Bindings, Profile, merge_bindings
 from nexus_callbacks.signals import Signals
 from nexus_callbacks.sources import NOT_YET, Binding, Source, nearest
-
-_WITHOUT_UNIT = ("count", "join")  # Conversions whose result does not have the column's unit.
+from nexus_callbacks.values import as_nexus
 
 
 def check(
@@ -39,6 +38,8 @@ def check(
         if binding.variable not in variables:
             message = f"unknown variable {binding.variable!r}"
             faults.append(Fault(message, binding.place, nearest(binding.variable, variables)))
+        elif binding.source.scheme == "const":
+            faults += _check_constant(binding, variables[binding.variable])
     for binding in merge_bindings(shipped, profile, technique).values():
         fields = [field for _, field in variables.get(binding.variable, ())]
         if binding in own or fields:
@@ -47,13 +48,22 @@ def check(
     return list(dict.fromkeys(faults))
 
 
+def _check_constant(binding: Binding, fields: Iterable[tuple[str, Field]]) -> list[Fault]:
+    for _, field in fields:
+        try:
+            as_nexus(binding.source.value, field.nx_type)
+        except ValueError as error:
+            return [Fault(f"{binding.variable}: {error}", binding.place, f"the definition says {field.nx_type}")]
+    return []
+
+
 def _check_binding(binding: Binding, wanted: Iterable[str], signals: Signals | None) -> list[Fault]:
     faults = [fault for source in _sources(binding.source) for fault in _check_source(source, binding, signals)]
     if binding.unit is not None and not units.known(binding.unit):
         message = f"{binding.variable}: unknown unit {binding.unit!r}"
         return [*faults, Fault(message, binding.place, "write it as pint knows it, for example mm, deg or 1/s")]
     given = binding.unit or _units(binding.source, signals)
-    if given is None or binding.convert in _WITHOUT_UNIT:
+    if given is None or binding.convert in conversions.WITHOUT_UNIT:
         return faults
     who = f"the profile says {given!r}" if binding.unit else f"{str(binding.source)!r} has units {given!r}"
     for unit in wanted:

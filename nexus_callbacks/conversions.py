@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+WITHOUT_UNIT = ("count", "join")
+"""Conversions whose result does not have the unit of the values."""
+
 
 def _numbers(values: Sequence[Any]) -> list[Any]:
     odd = next((v for v in values if v is not None and (isinstance(v, bool) or not isinstance(v, numbers.Real))), None)

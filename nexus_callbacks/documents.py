@@ -7,8 +7,9 @@ Nothing here changes a document. Names are event-model's: start, descriptor, eve
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +20,8 @@ Document = Mapping[str, Any]
 
 BASELINE = "baseline"
 PRIMARY = "primary"
+STREAMED = "STREAM:"
+"""What ``external`` begins with where stream_datum tells of the frames (bluesky)."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,9 @@ class DataKey:
     """numpy's name of the type of one element, e.g. ``<u2``; None where the device does not say."""
     units: str | None
     """As the device gives it; None where it gives none or an empty one."""
-    external: bool
-    """The values are in a file of the device's own and the events hold a reference at most."""
+    external: str
+    """Not empty if the values are in a file of the device's own; ``STREAM:`` if stream_datum tells of them, else
+    (legacy ``FILESTORE:``…) the events hold the ids of datums."""
     precision: int | None
     device: str
     """Name of the device that read it; empty where the descriptor does not say."""
@@ -65,6 +69,16 @@ class Stream:
         return found
 
 
+def merged(known: Stream, new: Stream) -> Stream:
+    """What two descriptors of one stream say together; the configuration is the later one's."""
+    return replace(
+        new,
+        keys={**known.keys, **new.keys},
+        hinted=tuple(dict.fromkeys([*known.hinted, *new.hinted])),
+        nx_classes={**known.nx_classes, **new.nx_classes},
+    )
+
+
 def stream_of(descriptor: Document) -> Stream:
     """Read a descriptor."""
     owners = {key: device for device, keys in (descriptor.get("object_keys") or {}).items() for key in keys}
@@ -84,14 +98,15 @@ def stream_of(descriptor: Document) -> Stream:
 
 def _data_key(name: str, spec: Mapping[str, Any], owners: Mapping[str, str]) -> DataKey:
     units = spec.get("units")
+    shape = spec.get("shape")
     dtype_numpy = spec.get("dtype_numpy")
     return DataKey(
         name=name,
         dtype=spec.get("dtype", "number"),
-        shape=tuple(int(n) for n in spec.get("shape") or () if n is not None),
+        shape=tuple(n for n in shape if isinstance(n, int)) if isinstance(shape, list | tuple) else (),
         dtype_numpy=dtype_numpy if isinstance(dtype_numpy, str) and dtype_numpy else None,
         units=str(units) if units else None,
-        external=bool(spec.get("external")),
+        external=str(spec.get("external") or ""),
         precision=spec.get("precision"),
         device=spec.get("object_name") or owners.get(name, ""),
     )
@@ -127,22 +142,28 @@ def dimensions(start: Document, stream: str) -> list[list[str]]:
     From ``start.hints.dimensions``; ``scan`` of two motors has one dimension with two keys, ``count`` the
     dimension ``time``. Empty where the plan says nothing (``fly``).
     """
-    hints: Mapping[str, Any] = start.get("hints") or {}
+    hints = start.get("hints")
+    told = hints.get("dimensions") if isinstance(hints, Mapping) else None
     found = []
-    for dimension in hints.get("dimensions") or ():
-        try:
-            keys, name = dimension
-        except (TypeError, ValueError):
-            continue  # A plan of one's own may write anything here; hints are never worth a scan.
-        if name == stream and not isinstance(keys, str):
-            found.append([str(k) for k in keys])
+    for dimension in told if isinstance(told, list | tuple) else ():
+        # A plan of one's own may write anything here; hints are never worth a scan.
+        if isinstance(dimension, list | tuple) and len(dimension) == 2 and dimension[1] == stream:
+            keys = dimension[0]
+            if isinstance(keys, list | tuple):
+                found.append([str(key) for key in keys])
     return found
+
+
+def named(start: Document, key: str) -> tuple[str, ...]:
+    """Names that a start document lists under a key (``motors``, ``detectors``); empty if it lists none."""
+    found = start.get(key)
+    return tuple(str(name) for name in found) if isinstance(found, list | tuple | set) else ()
 
 
 def techniques(start: Document) -> tuple[str, ...]:
     """The techniques that a start document names, the first shaping the entry."""
-    named = start.get("technique") or ()
-    return (named,) if isinstance(named, str) else tuple(str(n) for n in named)
+    found = start.get("technique")
+    return (found,) if isinstance(found, str) and found else named(start, "technique")
 
 
 def rows(name: str, document: Document) -> Iterator[tuple[int, float, Mapping[str, Any], Mapping[str, Any]]]:
@@ -164,18 +185,40 @@ def iso_time(seconds: float, zone: ZoneInfo | None = None) -> str:
     return moment.astimezone(zone).isoformat(timespec="microseconds")
 
 
-def to_json(document: Any, indent: int | None = None) -> str:
-    """JSON text of a document; numpy values become lists and numbers, anything else its ``str``."""
-    return json.dumps(document, default=_plain, ensure_ascii=False, indent=indent)
+def to_json(document: Any) -> str:
+    """JSON text of anything: numpy values become lists and numbers, keys texts, NaN and infinity null.
+
+    What JSON does not know becomes its ``str``; text that UTF-8 cannot hold is escaped. Nothing is refused.
+    """
+    return json.dumps(_plain(document, 0), ensure_ascii=False, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, set | frozenset):
-        return sorted(value, key=str)
-    return str(value)
+DEEPEST = 100
+"""Levels of a document that are kept as JSON; what is deeper becomes text."""
+
+
+def _plain(value: Any, depth: int) -> Any:
+    found: Any
+    if isinstance(value, np.ndarray | np.generic):
+        found = _plain(value.tolist(), depth) if value.dtype.kind in "biufU" else text_of(value)
+    elif value is None or isinstance(value, bool | int):
+        found = value
+    elif isinstance(value, float):
+        found = value if math.isfinite(value) else None
+    elif isinstance(value, Mapping) and depth < DEEPEST:
+        found = {text_of(key): _plain(item, depth + 1) for key, item in value.items()}
+    elif isinstance(value, list | tuple | set | frozenset) and depth < DEEPEST:
+        items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
+        found = [_plain(item, depth + 1) for item in items]
+    else:
+        found = text_of(value)
+    return found
+
+
+def text_of(value: Any) -> str:
+    """Text of anything, whatever its class does; what UTF-8 cannot hold is escaped."""
+    try:
+        text = value if isinstance(value, str) else str(value)
+    except Exception as error:  # A device's own class, which may do anything here.
+        text = f"<{type(value).__name__} without a text: {type(error).__name__}>"
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -10,13 +10,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from nexus_callbacks import additions, documents
 from nexus_callbacks.additions import Addition
 from nexus_callbacks.documents import BASELINE, PRIMARY, DataKey, Document, Stream
+from nexus_callbacks.grid import Grid, gridded
 from nexus_callbacks.template import Readings, frame_shape
 from nexus_callbacks.values import column, safe_name
 
 FACTS = ("uid", "plan_name", "scan_id")
+LARGEST_COPY = 64 * 2**20
+"""Bytes up to which arrays in events are copied onto a grid; that is done in memory, when the run stops."""
 
 
 class Generic:
@@ -41,6 +46,8 @@ class Generic:
         self._elapsed: dict[str, str] = {}
         self._configured: dict[str, int] = {}
         self._homes: dict[tuple[str, str], str] = {}
+        self.default = ""
+        """Name of the NXdata that a reader should open first, known after ``finish``."""
 
     def begin(self, start: Document) -> list[Addition]:
         """The NXcollection ``bluesky`` with the start document."""
@@ -55,8 +62,7 @@ class Generic:
         """Columns of a stream in ``measurement``, its bookkeeping and device configuration in ``bluesky``."""
         known = self._streams.get(stream.name)
         keys = [k for k in stream.keys.values() if known is None or k.name not in known.keys]
-        merged = dict(known.keys) if known else {}
-        self._streams[stream.name] = stream if not known else _merged(known, stream, merged)
+        self._streams[stream.name] = documents.merged(known, stream) if known else stream
         found = self._bookkeeping(stream, keys, first=known is None, descriptor=descriptor)
         if stream.name == BASELINE:
             return found
@@ -153,8 +159,8 @@ class Generic:
     def _devices(self, readings: Readings) -> list[Addition]:
         """A group for each motor and detector of the plan that was read, linking to its columns."""
         found: list[Addition] = []
-        motors = {str(m) for m in self._start.get("motors") or ()}
-        detectors = {str(d) for d in self._start.get("detectors") or ()}
+        motors = set(documents.named(self._start, "motors"))
+        detectors = set(documents.named(self._start, "detectors"))
         for stream in self._streams.values():
             if stream.name == BASELINE or not self._has_data(stream, readings):
                 continue
@@ -197,21 +203,27 @@ class Generic:
                 continue
             plot = self._plot(stream, readings)
             if plot and not found:
-                # A definition that names its own default keeps it: the layout puts its attributes last.
-                found.append(additions.Attribute(self._entry, {"default": plot[0].path.rpartition("/")[2]}))
+                self.default = plot[0].path.rpartition("/")[2]
             found += plot
         return found
 
     def _plot(self, stream: Stream, readings: Readings) -> list[Addition]:
         axes = [k for keys in documents.dimensions(self._start, stream.name) for k in keys]
         axes = [k for k in axes if k in stream.keys and self._is_curve(stream, k, readings)]
-        candidates = [k for k in stream.hinted if k not in axes] or [k for k in stream.keys if k not in axes]
+        others = [k for k in stream.keys if k not in axes]
+        # A motor's other keys (its setpoint) are what one would draw last.
+        moving = {stream.keys[k].device for k in axes} - {""}
+        measured = [k for k in others if stream.keys[k].device not in moving]
+        candidates = [k for k in stream.hinted if k not in axes] or measured or others
         curves = [k for k in candidates if self._is_curve(stream, k, readings)]
         arrays = [k for k in candidates if self._rank(stream, k, readings) > 0]
         if not curves and not arrays:
             return []
         name = "data" if stream.name == PRIMARY else f"data_{safe_name(stream.name)}"
         home = self._path(self._entry, name if f"{self._entry}/{name}" not in self._taken else f"data_{stream.name}")
+        on_grid = self._on_grid(stream, home, curves, readings)
+        if on_grid:
+            return on_grid
         signal = curves[0] if curves else arrays[0]
         links = {key: self._path(home, key) for key in [*curves, *arrays[: 0 if curves else 1], *axes]}
         names = {key: path.rpartition("/")[2] for key, path in links.items()}
@@ -229,6 +241,93 @@ class Generic:
             attributes["auxiliary_signals"] = [names[key] for key in curves[1:]]
         return [additions.Group(home, "NXdata", attributes), *found]
 
+    def _on_grid(self, stream: Stream, home: str, curves: Sequence[str], readings: Readings) -> list[Addition]:
+        """NXdata of a stream whose rows lie on a grid, empty if they do not.
+
+        One for all curves, and one of its own for each array in the events. Frames in files of their own stay the
+        flat stack that they are.
+        """
+        dimensions = documents.dimensions(self._start, stream.name)
+        if len(dimensions) < 2:
+            return []
+        moved = [key for keys in dimensions for key in keys if key in stream.keys]
+        positions = self._columns_of(stream, [k for k in moved if self._is_curve(stream, k, readings)], readings)
+        positions = {key: values for key, values in positions.items() if values.ndim == 1}
+        grid = gridded(self._start, dimensions, positions, readings.count(stream.name))
+        if grid is None:
+            return []
+        found: list[Addition] = []
+        signals = {k: v for k, v in self._columns_of(stream, curves, readings).items() if v.ndim == 1}
+        if signals:
+            found += self._gridded(home, stream, grid, signals)
+        arrays = [k for k in stream.keys if not stream.keys[k].external and self._rank(stream, k, readings) > 0]
+        for key in arrays:
+            if self._size(stream, key, readings) <= LARGEST_COPY:
+                for name, values in self._columns_of(stream, [key], readings).items():
+                    path = self._path(self._entry, f"data_{name}") if found else home
+                    found += self._gridded(path, stream, grid, {name: values})
+        return found
+
+    def _gridded(
+        self, home: str, stream: Stream, grid: Grid, signals: Mapping[str, np.ndarray[Any, Any]]
+    ) -> list[Addition]:
+        """One NXdata of signals of one shape on a grid."""
+        title, lead = self._path(home, "title"), next(iter(signals))
+        mask = self._path(home, "mask") if grid.missing.any() else ""
+        attributes: dict[str, Any] = {}
+        found: list[Addition] = [additions.Field(title, self._title(lead))]
+        names, rank = [], signals[lead].ndim - 1
+        for key, values in signals.items():
+            path = self._path(home, key)
+            names.append(path.rpartition("/")[2])
+            of_key = _key_attributes(stream.keys[key], path)
+            if rank in _INTERPRETATION:
+                of_key["interpretation"] = _INTERPRETATION[rank]
+            if mask and not rank:
+                of_key["mask"] = mask.rpartition("/")[2]  # nexusformat and NeXpy read a masked array by it.
+            found.append(additions.Field(path, grid.place(values), of_key))
+        axes = ["."] * (len(grid.shape) + rank)
+        for axis in grid.axes:
+            path = self._path(home, axis.key)
+            name = path.rpartition("/")[2]
+            of_key = _key_attributes(stream.keys[axis.key], path)
+            if axis.planned:
+                of_key |= {"planned": list(axis.planned), "description": "Lines `planned` were not reached."}
+            if axis.regular and axes[axis.dimension] == ".":
+                axes[axis.dimension] = name
+            spans = [axis.dimension] if axis.regular else list(range(len(grid.shape)))
+            attributes[f"{name}_indices"] = spans
+            found.append(additions.Field(path, axis.positions, of_key))
+        if mask:
+            about = {"description": "True where nothing was measured"}
+            attributes[f"{mask.rpartition('/')[2]}_indices"] = list(range(len(grid.shape)))
+            found.append(additions.Field(mask, grid.missing, about))
+        attributes = {"signal": names[0], "axes": axes, **attributes}
+        if len(names) > 1:
+            attributes["auxiliary_signals"] = names[1:]
+        return [additions.Group(home, "NXdata", attributes), *found]
+
+    def _title(self, signal: str) -> str:
+        """What a viewer writes over a plot."""
+        scan = " ".join(str(self._start[name]) for name in ("plan_name", "scan_id") if name in self._start)
+        return f"{scan}: {signal}" if scan else signal
+
+    def _columns_of(self, stream: Stream, keys: Sequence[str], readings: Readings) -> dict[str, np.ndarray[Any, Any]]:
+        """Whole columns of numbers; a key that could not be written, or whose values are no numbers, is left out."""
+        found = {}
+        for key in keys:
+            try:
+                values = readings.column(stream.name, key)
+            except (KeyError, ValueError):
+                continue  # The writer has told that it could not write this column.
+            if values.dtype.kind in "biuf" and len(values) == readings.count(stream.name):
+                found[key] = values
+        return found
+
+    def _size(self, stream: Stream, key: str, readings: Readings) -> int:
+        """Bytes of a whole column, as its last row has them."""
+        return column([readings.last(stream.name).get(key)]).nbytes * readings.count(stream.name)
+
     def _has_data(self, stream: Stream, readings: Readings) -> bool:
         return readings.count(stream.name) > 0
 
@@ -243,7 +342,7 @@ class Generic:
         """Dimensions of one value of a key that holds arrays of numbers, else 0."""
         spec = stream.keys[key]
         if spec.external:
-            return len(frame_shape(spec.shape)[1])
+            return len(frame_shape(spec)[1])
         value = column([readings.last(stream.name).get(key)])
         return value.ndim - 1 if value.dtype.kind in "biuf" else 0
 
@@ -259,25 +358,14 @@ class Generic:
 
 
 EPOCH = "1970-01-01T00:00:00+00:00"
+_INTERPRETATION = {1: "spectrum", 2: "image"}
 _NAME_FIELD = {"NXdetector": "local_name"}  # NXDL v2026.01 has no NXdetector/name
-
-
-def _merged(known: Stream, new: Stream, keys: dict[str, DataKey]) -> Stream:
-    hinted = tuple(dict.fromkeys([*known.hinted, *new.hinted]))
-    return Stream(
-        new.name,
-        {**keys, **new.keys},
-        new.configuration,
-        new.configuration_keys,
-        hinted,
-        {**known.nx_classes, **new.nx_classes},
-    )
 
 
 def _column(path: str, stream: str, key: DataKey) -> Addition:
     attributes = _key_attributes(key, path)
     if key.external:
-        per_row, shape = frame_shape(key.shape)
+        per_row, shape = frame_shape(key)
         return additions.Frames(path, stream, key.name, shape, key.dtype_numpy, per_row, attributes)
     return additions.Column(path, stream, key.name, "data", attributes, dtype_numpy=key.dtype_numpy)
 

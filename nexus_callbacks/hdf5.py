@@ -7,9 +7,10 @@ Files are written in a format that HDF5 1.10 reads, without HDF5's own file lock
 from __future__ import annotations
 
 import errno
+import io
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,13 +19,18 @@ import numpy as np
 
 from nexus_callbacks import assets
 from nexus_callbacks.assets import FrameRange
-from nexus_callbacks.values import common, texts
+from nexus_callbacks.values import common, missing, storable, texts
 
 # facts: libver 'latest' in h5py 3.16 writes files that HDF5 1.10 and h5wasm cannot read.
 LIBVER = ("earliest", "v110")
 CHUNK_BYTES = 64 * 1024
 CHUNK_ROWS = 1024
 TEXT = h5py.string_dtype("utf-8")
+
+ROOM = 4 * 2**20
+"""Bytes that are reserved before a flush: more than the metadata that HDF5 holds back."""
+MOST_COPIED = 256 * 2**20
+"""Bytes of a file which HDF5 may want to read again when it closes a file that the disk takes no more of."""
 
 Array = np.ndarray[Any, Any]
 
@@ -34,39 +40,95 @@ def open_file(path: Path, mode: str = "r+") -> h5py.File:
     return h5py.File(path, mode, libver=LIBVER, locking=False)
 
 
-def create_exclusively(path: Path, attributes: Mapping[str, Any]) -> None:
-    """Make a NeXus file with its root's attributes, complete or not at all.
+def reserve(file: h5py.File, room: int = ROOM) -> None:
+    """Make sure that the disk has room for what HDF5 is about to write; HDF5 cuts it off again when it closes.
 
-    The file is made under a temporary name and hard-linked to ``path``: nobody ever sees an empty file.
+    A flush that fails half-way leaves HDF5's cache in a state from which the library cannot close the file any more and
+    crashes at exit (HDF5 2.0: "slist already enabled?"). So room is made first, where an error does no harm.
 
     Raises
     ------
-    FileExistsError
-        Something of that name is there; it is left alone.
+    OSError
+        There is none.
+    """
+    # Beyond what HDF5 knows of, which is less than the file's size once room was made.
+    os.posix_fallocate(_handle(file), int(file.id.get_filesize()), room)
+
+
+def let_go(file: h5py.File) -> None:
+    """Close a file to which the disk takes nothing more: on disk it stays as it was last flushed.
+
+    What HDF5 still has to write goes to memory that is then given up.
+    """
+    handle = _handle(file)
+    memory = os.memfd_create("nexus_callbacks")
+    try:
+        size = os.fstat(handle).st_size
+        with Path(file.filename).open("rb") as source:
+            for offset in range(0, min(size, MOST_COPIED), CHUNK_BYTES):
+                os.pwrite(memory, os.pread(source.fileno(), CHUNK_BYTES, offset), offset)
+        os.dup2(memory, handle)
+    finally:
+        os.close(memory)
+    file.close()
+
+
+def _handle(file: h5py.File) -> int:
+    """The file descriptor that HDF5 writes to."""
+    return int(file.id.get_vfd_handle())
+
+
+def skeleton(attributes: Mapping[str, Any]) -> bytes:
+    """The content of a NeXus file that has only its root's attributes."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", libver=LIBVER) as file:
+        set_attributes(file, {"NX_class": "NXroot", **attributes})
+    return buffer.getvalue()
+
+
+def create_exclusively(candidates: Iterable[Path], content: bytes) -> Path:
+    """Make a file under the first of the names that is free, complete or not at all; what exists is left alone.
+
+    The file is made under a temporary name and hard-linked: nobody ever sees an empty file. h5py is not touched, whose
+    lock another thread may hold for as long as a disk stalls.
+
+    Raises
+    ------
     OSError
         The folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary: Path | None = None
     try:
-        with open_file(temporary, "x") as file:
-            set_attributes(file, {"NX_class": "NXroot", **attributes})
-        try:
-            os.link(temporary, path)
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
-                raise
-            # A file system without hard links (FAT, some network shares): reserve the name, then put the file there.
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            temporary.replace(path)
+        for path in candidates:
+            if os.path.lexists(path):
+                continue
+            if temporary is None:
+                temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+                temporary.write_bytes(content)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+                    raise
+                # A file system without hard links (FAT, some shares): reserve the name, then put the file there.
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+                temporary.replace(path)
+            return path
+        raise FileExistsError(errno.EEXIST, "every name is taken")
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def set_attributes(node: h5py.HLObject, attributes: Mapping[str, Any]) -> None:
     """Set attributes; lists of str become arrays of variable-length text."""
     for name, value in attributes.items():
         if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
-            node.attrs.create(name, np.array(value, dtype=object), dtype=TEXT)
+            node.attrs.create(name, np.array([storable(v) for v in value], dtype=object), dtype=TEXT)
+        elif isinstance(value, str):
+            node.attrs[name] = storable(value)
         else:
             node.attrs[name] = value
 
@@ -96,9 +158,8 @@ def write_field(file: h5py.File, path: str, value: Any, attributes: Mapping[str,
     parent = require_group(file, path.rpartition("/")[0], "NXcollection")
     array = np.asarray(value, dtype=object) if _is_text(value) else np.asarray(value)
     if array.dtype.kind in "OUS":
-        if any("\0" in str(v) for v in array.ravel()):
-            raise ValueError(f"{path}: a text with a NUL character cannot be stored")
-        dataset = parent.create_dataset(path.rpartition("/")[2], data=array.astype(object), dtype=TEXT)
+        clean = np.vectorize(lambda v: storable(str(v)), otypes=[object])(array) if array.size else array.astype(object)
+        dataset = parent.create_dataset(path.rpartition("/")[2], data=clean, dtype=TEXT)
     else:
         dataset = parent.create_dataset(path.rpartition("/")[2], data=array)
     set_attributes(dataset, attributes)
@@ -110,27 +171,39 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, np.ndarray) and value.dtype.kind in "OUS")
 
 
-def append(file: h5py.File, path: str, rows: Array, attributes: Mapping[str, Any]) -> None:
-    """Append rows to a growing dataset, made on its first rows.
+def append(file: h5py.File, path: str, rows: Array, attributes: Mapping[str, Any], start: int) -> None:
+    """Put rows into a growing dataset from row ``start`` on; it is made on its first rows.
 
-    A dataset whose type or row shape the new rows do not fit is written anew in a type that holds both.
+    Rows before ``start`` that the dataset does not have count as never measured. A dataset whose type or row shape the
+    new rows do not fit is written anew, once, in a type that holds both.
     """
     if path not in file:
-        _create(file, path, rows, attributes)
+        filled = rows if start == 0 else _joined(missing(start, rows), rows)
+        _create(file, path, filled, attributes)
         return
     dataset = cast(h5py.Dataset, file[path])
-    have = np.empty((0, *dataset.shape[1:]), dtype=object if _holds_text(dataset) else dataset.dtype)
-    dtype, fits = common(have, rows)
-    if not fits or dtype != have.dtype:
-        old = dataset.asstr()[()] if _holds_text(dataset) else dataset[()]
-        both = [old, rows] if fits else [texts(old.tolist()), texts(rows.tolist())]
+    have = np.dtype(object) if _holds_text(dataset) else dataset.dtype
+    if have.kind == "O" and rows.dtype.kind != "O":
+        rows = texts(rows.tolist())
+    if dataset.shape[0] < start:
+        rows = _joined(missing(start - dataset.shape[0], rows), rows)
+        start = dataset.shape[0]
+    if common(have, dataset.shape[1:], rows) != have:
+        old = dataset.asstr()[:start] if have.kind == "O" else dataset[:start]
         kept = dict(dataset.attrs)
         del file[path]
-        _create(file, path, np.concatenate([part.astype(dtype) for part in both]), kept)
+        _create(file, path, _joined(old, rows), kept)
         return
-    count = dataset.shape[0]
-    dataset.resize(count + len(rows), axis=0)
-    dataset[count:] = rows
+    dataset.resize(start + len(rows), axis=0)
+    dataset[start:] = rows
+
+
+def _joined(first: Array, second: Array) -> Array:
+    """Two pieces of one column in a type that holds both."""
+    dtype = common(first.dtype, first.shape[1:], second)
+    if dtype is None:
+        return np.concatenate([texts(first.tolist()), texts(second.tolist())])
+    return np.concatenate([first.astype(dtype), second.astype(dtype)])
 
 
 def _holds_text(dataset: h5py.Dataset) -> bool:
@@ -159,17 +232,19 @@ def truncate(file: h5py.File, path: str, rows: int) -> None:
             dataset.resize(rows, axis=0)
 
 
-def link(file: h5py.File, path: str, target: str) -> bool:
-    """Make a soft link and note its target where NeXus wants it; False if there is nothing to link to."""
-    if target not in file:
-        return False
+def link(file: h5py.File, path: str, target: str) -> None:
+    """Make a soft link, if there is something to link to, and note its target where NeXus wants it.
+
+    A target in another file is not opened: a detector may still be writing it.
+    """
+    kind = file.get(target, getlink=True) if target.rpartition("/")[0] in file else None
+    if kind is None:
+        return
     require_group(file, path.rpartition("/")[0], "NXcollection")
-    if path not in file:
+    if file[path.rpartition("/")[0]].get(path.rpartition("/")[2], getlink=True) is None:
         file[path] = h5py.SoftLink(target)
-    aim = file[target]
-    if "target" not in aim.attrs:
-        aim.attrs["target"] = target
-    return True
+    if isinstance(kind, h5py.HardLink) and "target" not in file[target].attrs:
+        file[target].attrs["target"] = target
 
 
 def link_frames(

@@ -69,12 +69,10 @@ class Layout:
         return [*self._template.first(stream, row), *self._generic.first(stream, row)]
 
     def finish(self, stop: Document, readings: Readings) -> list[Addition]:
-        """What needs the whole run: final readings, plots, links, and the coverage."""
-        found = [*self._generic.finish(stop, readings), *self._template.finish(stop, readings)]
-        tree = self._recipe.tree
-        if dict(tree.attributes).get("default"):
-            found.append(additions.Attribute(self.entry, {"default": dict(tree.attributes)["default"]}))
-        return [*found, *self._process()]
+        """What needs the whole run: final readings, plots, links."""
+        found = [*self._template.finish(stop, readings), *self._generic.finish(stop, readings)]
+        default = self._template.default or self._generic.default
+        return [*found, additions.Attribute(self.entry, {"default": default})] if default else found
 
     @property
     def coverage(self) -> Coverage:
@@ -85,8 +83,8 @@ class Layout:
         """Note that the value at a path could not be written after all."""
         self._template.lost(path, reason)
 
-    def _process(self) -> list[Addition]:
-        """Who wrote the file, from which definitions, and how complete it is."""
+    def account(self) -> list[Addition]:
+        """Who wrote the file, from which definitions, and how complete it is: the last that is written."""
         home, recipe = f"{self.entry}/{PROCESS}", self._recipe
         names, versions, hashes = zip(*recipe.sources, strict=True) if recipe.sources else ((), (), ())
         found: list[Addition] = [

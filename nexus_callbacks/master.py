@@ -40,7 +40,7 @@ def add_dataset(master: Path, dataset: Path, attributes: dict[str, str], entry: 
         master.parent.mkdir(parents=True, exist_ok=True)
         with _locked(master):
             return _add(master, dataset, attributes, entry)
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError, ValueError) as error:  # h5py raises any of them for a damaged file.
         raise MasterError(f"{master}: cannot be extended by {dataset.name}: {error}") from error
 
 
@@ -48,6 +48,8 @@ def _add(master: Path, dataset: Path, attributes: dict[str, str], entry: str) ->
     target = assets.relative(str(dataset), master.parent)
     temporary = master.with_name(f".{master.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
+        if master.is_symlink() and not master.exists():
+            raise OSError("it is a symbolic link to nowhere")
         if master.exists():
             shutil.copy2(master, temporary)
             mode = "r+"

@@ -5,6 +5,7 @@ The keys are those of the documentation's example; every fault of a file is told
 
 from __future__ import annotations
 
+import copy
 import string
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -272,7 +273,19 @@ def load_profile(path: str | Path) -> Profile:
     FaultError
         With every fault of the file.
     """
-    return _load(Path(path) / "profile.yml" if Path(path).is_dir() else Path(path), Profile)
+    found, faults = read_profile(path)
+    if faults or found is None:
+        raise FaultError(faults)
+    return found
+
+
+def read_profile(path: str | Path) -> tuple[Profile | None, list[Fault]]:
+    """Read what can be read of a profile, and every fault of the rest.
+
+    So that what is left can be checked against definitions and devices, and all is told at once. The profile is None
+    where the file is no mapping of keys.
+    """
+    return _read(Path(path) / "profile.yml" if Path(path).is_dir() else Path(path), Profile)
 
 
 def load_bindings(path: str | Path) -> Bindings:
@@ -283,7 +296,10 @@ def load_bindings(path: str | Path) -> Bindings:
     FaultError
         With every fault of the file.
     """
-    return _load(Path(path), Bindings)
+    found, faults = _read(Path(path), Bindings)
+    if faults or found is None:
+        raise FaultError(faults)
+    return found
 
 
 Model = TypeVar("Model", bound=Bindings)
@@ -297,28 +313,61 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
 }
 
 
-def _load(path: Path, model: type[Model]) -> Model:
-    text = yaml_lines.read(path)
+def _read(path: Path, model: type[Model]) -> tuple[Model | None, list[Fault]]:
+    try:
+        text = yaml_lines.read(path)
+    except FaultError as error:
+        return None, list(error.faults)
     faults = list(text.faults)
     value = {} if text.value is None else text.value
     if not isinstance(value, dict):
-        raise FaultError([*faults, Fault("expected keys and values", text.place())])
+        return None, [*faults, Fault("expected keys and values", text.place())]
     # A section whose lines are all commented out is an empty one.
     value = {key: item for key, item in value.items() if item is not None}
     if isinstance(value.get("techniques"), dict):
         value["techniques"] = {key: {} if item is None else item for key, item in value["techniques"].items()}
+    # What was refused by the reader stands as None, which is no fault of its own.
+    at_fault = {fault.place for fault in faults}
     try:
         found = model.model_validate(value)
     except ValidationError as error:
-        at_fault = {fault.place for fault in faults}
         told = [_told(text, model, each) for each in error.errors(include_url=False)]
-        # What was refused stands as None, which is no fault of its own.
-        raise FaultError([*faults, *(fault for fault in told if fault.place not in at_fault)]) from None
+        faults += [fault for fault in told if fault.place not in at_fault]
+        rest = _validated(value, model)
+        if rest is None:
+            return None, faults
+        found = rest
     found._text = text
-    faults += _claimed_twice(found)
-    if faults:
-        raise FaultError(faults)
-    return found
+    return found, [*faults, *_claimed_twice(found)]
+
+
+def _validated(value: Any, model: type[Model]) -> Model | None:
+    """The model of what is left when everything faulty is taken out."""
+    value = copy.deepcopy(value)
+    for _ in range(
+        len(_MODELS) + 1
+    ):  # What is taken out of a mapping can leave that at fault, but no deeper than that.
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            for location in {tuple(each["loc"]) for each in error.errors(include_url=False)}:
+                _take_out(value, location)
+    return None
+
+
+def _take_out(value: Any, location: Sequence[str | int]) -> None:
+    """Remove what stands at a place, or the nearest thing above it that is there."""
+    for part in location[:-1]:
+        inner = value.get(part) if isinstance(value, dict) else None
+        if not isinstance(inner, dict) or not inner:
+            value.pop(part, None) if isinstance(value, dict) else None
+            return
+        if location[-1] not in inner and part == location[-2]:
+            value.pop(part)  # A plain source has no 'from' of its own, or the key is missing.
+            return
+        value = inner
+    if isinstance(value, dict):
+        value.pop(location[-1], None)
 
 
 def _told(text: yaml_lines.Text, model: type[BaseModel], error: Any) -> Fault:

@@ -9,20 +9,35 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from nexus_callbacks import bindings, documents, techniques
+from nexus_callbacks import bindings, documents, naming, techniques
 from nexus_callbacks.bindings import Binding, Profile, Signals
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
 from nexus_callbacks.layout import Recipe
+from nexus_callbacks.profile import Files
 from nexus_callbacks.techniques import Loaded
 
 BASE = "base"
 """The shipped definition of runs without a profile, or with a profile that names none."""
+
+
+NO_EFFECT = ("catalogues", "tango")
+"""Keys of a profile that are read and checked, but do nothing yet."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the files of one run should go."""
+
+    dataset: Path
+    master: Path | None
+    """None if the run has no place in a master file."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +68,33 @@ class Recipes:
 
     def __init__(self, profile: str | Path | None = None, signals: Signals | None = None) -> None:
         self.profile: Profile | None = None
-        self._folder = Path()
+        self.remarks: list[str] = []
+        """What the user should know of a profile that has no fault."""
+        faults: list[Fault] = []
         if profile is not None:
-            self.profile = bindings.load_profile(profile)
-            self._folder = self.profile.folder
-            beside = self._folder / "signals.json"
+            self.profile, faults = bindings.read_profile(profile)
+            if self.profile is None:
+                raise FaultError(faults)
+            beside = self.profile.folder / "signals.json"
             if signals is None and beside.exists():
-                signals = bindings.read_signals(beside)
+                try:
+                    signals = bindings.read_signals(beside)
+                except FaultError as error:
+                    faults += error.faults
         self._shapes: dict[str | None, _Shape] = {}
-        self._check(signals)
+        self._check(signals, faults)
 
     @property
     def zone(self) -> ZoneInfo | None:
         """Time zone of the profile; None is the machine's own."""
         return ZoneInfo(self.profile.timezone) if self.profile and self.profile.timezone else None
 
-    def _check(self, signals: Signals | None) -> None:
-        faults: list[Fault] = []
+    @property
+    def roots(self) -> Mapping[str, str]:
+        """A detector's own path prefix → ours."""
+        return self.profile.roots if self.profile else {}
+
+    def _check(self, signals: Signals | None, faults: list[Fault]) -> None:
         for name in (None, *(self.profile.techniques if self.profile else ())):
             try:
                 shape = self._shape(name)
@@ -81,27 +106,77 @@ class Recipes:
                 faults += [fault for fault in found if fault not in faults]
         if faults:
             raise FaultError(faults)
+        if self.profile:
+            self._remark(self.profile, signals)
+
+    def _remark(self, profile: Profile, signals: Signals | None) -> None:
+        source = profile.path
+        if signals is None:
+            self.remarks.append(
+                f"{source}: data keys and configuration fields are not checked: there is no signals.json beside it "
+                "and no signals were given"
+            )
+        for key in NO_EFFECT:
+            if getattr(profile, key):
+                self.remarks.append(f"{profile.place(key)}: '{key}:' has no effect in this release")
 
     def _shape(self, technique: str | None) -> _Shape:
         if technique not in self._shapes:
-            own_definitions = self.profile.definitions if self.profile else []
-            names = [*(own_definitions or [BASE]), *([technique] if technique else [])]
-            loaded = techniques.load(names, self._folder)
-            merged = bindings.merge_bindings(loaded.bindings, self.profile, technique)
-            own = self.profile.techniques.get(technique, {}) if self.profile and technique else {}
+            profile = self.profile
+            places: list[Place | None] = []
+            if profile:
+                places += [profile.place("definitions", i) for i in range(len(profile.definitions))]
+            names = [*(profile.definitions if profile else [])] or [BASE]
+            if technique:
+                places = [*(places or [None]), profile.place("techniques", technique) if profile else None]
+                names = [*names, technique]
+            loaded = techniques.load(names, profile.folder if profile else Path(), places)
+            merged = bindings.merge_bindings(loaded.bindings, profile, technique)
+            own = profile.techniques.get(technique, {}) if profile and technique else {}
             known = {name: value for name, value in merged.items() if name in loaded.definition.variables()}
             self._shapes[technique] = _Shape(loaded, known, frozenset(own))
         return self._shapes[technique]
-
-    def definition_of(self, technique: str | None) -> Loaded:
-        """The merged definition of a technique, or of runs without one."""
-        return self._shape(technique).loaded
 
     def claimed(self) -> dict[str, tuple[int, int]]:
         """Technique (``-`` for runs without one) → how many variables have a source, and how many there are."""
         names = (None, *(self.profile.techniques if self.profile else ()))
         shapes = {name or "-": self._shape(name) for name in names}
         return {name: (len(s.bindings), len(s.loaded.definition.variables())) for name, s in shapes.items()}
+
+    def wanted_paths(self, start: Document, data_root: Path) -> Paths:
+        """Where the files of a run should go, as the profile says.
+
+        Raises
+        ------
+        FaultError
+            The start document lacks what the templates need; all of it is named.
+        """
+        files = self.profile.files if self.profile else Files()
+        names = naming.names_of(start, data_root, self.profile.beamline if self.profile else None, self.zone)
+        faults: list[Fault] = []
+        found: list[Path | None] = []
+        master = files.master if self._in_master(start) else None
+        for template, setting in ((files.dataset, "files.dataset"), (master, "files.master")):
+            try:
+                found.append(naming.expand(template, names, setting) if template else None)
+            except FaultError as error:
+                faults += error.faults
+        if faults or found[0] is None:
+            raise FaultError(faults)
+        dataset, linked = data_root / found[0], data_root / found[1] if found[1] else None
+        if dataset == linked:
+            raise FaultError(
+                [Fault(f"files.dataset and files.master are one file: {dataset}", Place("start document"))]
+            )
+        return Paths(dataset, linked)
+
+    def _in_master(self, start: Document) -> bool:
+        """Whether a run belongs to the master file: not if a rule of ``runs:`` keeps it out (alignments)."""
+        for rule in (self.profile.runs if self.profile else {}).values():
+            of_plan = any(fnmatch(str(start.get("plan_name", "")), pattern) for pattern in rule.plans)
+            if not rule.master and (of_plan or start.get("purpose") in rule.purposes):
+                return False
+        return True
 
     def recipe(self, start: Document, path: Path) -> Recipe:
         """The recipe for one run and its file.
@@ -120,7 +195,7 @@ class Recipes:
         if self.profile and technique and technique not in self.profile.techniques:
             known = ", ".join(self.profile.techniques) or "none"
             message = f"technique {technique!r} is not in the profile, which has: {known}"
-            raise FaultError([Fault(message, place, f"add it under 'techniques:' of {self._folder / 'profile.yml'}")])
+            raise FaultError([Fault(message, place, f"add it under 'techniques:' of {self.profile.path}")])
         shape = self._shape(technique)
         return Recipe(
             tree=shape.loaded.definition,
@@ -134,7 +209,8 @@ class Recipes:
 
     def _facts(self, start: Document, path: Path, technique: str | None) -> dict[str, Any]:
         """What the writer knows of a run, for sources ``run:NAME``; a fact without a value is None."""
-        versions = {"nexus_callbacks": version("nexus-callbacks"), **(start.get("versions") or {})}
+        told = start.get("versions")
+        versions = {"nexus_callbacks": version("nexus-callbacks"), **(told if isinstance(told, Mapping) else {})}
         return {
             "file": str(path),
             "folder": str(path.parent),

@@ -1,47 +1,26 @@
 """Run: one run's documents, from start to stop, into its file.
 
 A run does not know where its documents come from (a RunEngine, a journal, a catalogue): it is fed one after the
-other and keeps no more of them than the rows which are not written yet.
+other. It keeps the rows which are not written yet, and what its detectors told of their frames.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from nexus_callbacks import additions, documents
-from nexus_callbacks.assets import Assets
+from nexus_callbacks import additions
+from nexus_callbacks.assets import Assets, FrameRange
 from nexus_callbacks.coverage import Coverage
-from nexus_callbacks.documents import Document, Stream
+from nexus_callbacks.documents import BASELINE, Document, iso_time, merged
 from nexus_callbacks.layout import Layout, Recipe
+from nexus_callbacks.table import Table
 from nexus_callbacks.values import column
 from nexus_callbacks.writer import Writer
 
 Tell = Callable[[str], None]
-
-
-@dataclass
-class _Table:
-    """Rows of one stream that are not in the file yet, and what is known of those that are."""
-
-    stream: Stream
-    columns: list[additions.Column] = field(default_factory=list)
-    frames: list[additions.Frames] = field(default_factory=list)
-    first: Mapping[str, Any] = field(default_factory=dict)
-    last: Mapping[str, Any] = field(default_factory=dict)
-    first_seq_num: int = 1
-    written: int = 0
-    """Rows that are in the file."""
-    pending: list[tuple[int, float, Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=list)
-    datum_ids: dict[str, list[Any]] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        return self.written + len(self.pending)
 
 
 class Run:
@@ -49,8 +28,6 @@ class Run:
 
     Parameters
     ----------
-    start
-        The start document.
     writer
         The file, open for this run alone.
     recipe
@@ -61,173 +38,191 @@ class Run:
         A detector's own path prefix → ours.
     """
 
-    def __init__(
-        self, start: Document, writer: Writer, recipe: Recipe, tell: Tell, roots: Mapping[str, str] | None = None
-    ) -> None:
-        self.uid = str(start["uid"])
+    def __init__(self, writer: Writer, recipe: Recipe, tell: Tell, roots: Mapping[str, str] | None = None) -> None:
         self.path = writer.path
-        self.start = start
+        self.start: Document = {}
         self._writer = writer
         writer.on_fault = self.fault
         self._tell = tell
+        self._zone = recipe.zone
         self._layout = Layout(recipe)
         self._assets = Assets(roots or {})
-        self._tables: dict[str, _Table] = {}
+        self._tables: dict[str, Table] = {}
         self._stream_of: dict[str, str] = {}
+        self._takes: dict[str, Callable[[Document], None]] = {
+            "start": self._start,
+            "descriptor": self._descriptor,
+            "event": lambda document: self._rows("event", document),
+            "event_page": lambda document: self._rows("event_page", document),
+            "resource": self._assets.add_resource,
+            "datum": self._assets.add_datum,
+            "datum_page": self._assets.add_datum_page,
+            "stream_resource": self._assets.add_stream_resource,
+            "stream_datum": self._stream_datum,
+            "stop": self._stop,
+        }
 
     @property
     def coverage(self) -> Coverage:
         """Which variables are filled so far."""
         return self._layout.coverage
 
+    def feed(self, name: str, document: Document) -> None:
+        """Take the next document of this run; after ``stop`` the file is complete and closed."""
+        take = self._takes.get(name)
+        if take is None:
+            self._tell(f"{self.path.name}: a document of unknown kind {name!r} was not written")
+        else:
+            take(document)
+
     # -- documents -------------------------------------------------------------------------------------------------
 
-    def feed(self, name: str, document: Document) -> None:
-        """Take the next document of this run, of any kind but ``stop`` (see :meth:`finish`)."""
-        if name in ("event", "event_page"):
-            self._rows(name, document)
-        elif name == "start":
-            self._writer.apply(self._layout.begin(document))
-        elif name == "descriptor":
-            self._descriptor(document)
-        elif name == "resource":
-            self._assets.add_resource(document)
-        elif name == "datum":
-            self._assets.add_datum(document)
-        elif name == "datum_page":
-            for i, datum_id in enumerate(document["datum_id"]):
-                kwargs = {k: v[i] for k, v in document["datum_kwargs"].items()}
-                datum = {"datum_id": datum_id, "resource": document["resource"], "datum_kwargs": kwargs}
-                self._assets.add_datum(datum)
-        elif name == "stream_resource":
-            self._assets.add_stream_resource(document)
-        elif name == "stream_datum":
-            self._assets.add_stream_datum(document, self._stream_of[document["descriptor"]])
-        else:
-            self._tell(f"A document of unknown kind {name!r} was not written")
+    def _start(self, document: Document) -> None:
+        self.start = document
+        self._writer.root({"file_name": self.path.name, "file_time": iso_time(document["time"], self._zone)})
+        self._writer.state("writing")
+        self._writer.apply(self._layout.begin(document))
+        self._writer.flush()
 
     def _descriptor(self, document: Document) -> None:
         stream, found = self._layout.extend(document)
         table = self._tables.get(stream.name)
         if table is None:
-            table = self._tables[stream.name] = _Table(stream)
+            table = self._tables[stream.name] = Table(stream)
         else:
-            self.write_rows()  # Rows before a reconfiguration belong to the columns known then.
-            table.stream = Stream(
-                stream.name,
-                {**table.stream.keys, **stream.keys},
-                stream.configuration,
-                stream.configuration_keys,
-                stream.hinted,
-                stream.nx_classes,
-            )
+            self._write_table(table)  # Rows before a reconfiguration belong to the columns known then.
+            table.stream = merged(table.stream, stream)
         self._stream_of[document["uid"]] = stream.name
-        for addition in found:
-            if isinstance(addition, additions.Column):
-                table.columns.append(addition)
-                self._pad(table, addition)
-            elif isinstance(addition, additions.Frames):
-                table.frames.append(addition)
+        table.columns += [each for each in found if isinstance(each, additions.Column)]
+        table.frames += [each for each in found if isinstance(each, additions.Frames)]
         self._writer.apply(found)
 
-    def _pad(self, table: _Table, late: additions.Column) -> None:
-        """A column that comes late in its stream has no value for the rows before."""
-        if table.written:
-            row = (len(late.keys),) if late.kind == "timestamps" else ()
-            self._writer.append(late, np.full((table.written, *row), np.nan))
+    def _stream_datum(self, document: Document) -> None:
+        rows, frames = (document[name]["stop"] - document[name]["start"] for name in ("seq_nums", "indices"))
+        if rows != frames:
+            self._tell(f"{self.path.name}: a detector told of {frames} frames for {rows} rows: some rows have none")
+        self._assets.add_stream_datum(document, self._stream_of[document["descriptor"]])
 
     def _rows(self, name: str, document: Document) -> None:
         table = self._tables[self._stream_of[document["descriptor"]]]
-        external = [key.name for key in table.stream.keys.values() if key.external]
-        for seq_num, time, data, stamps in documents.rows(name, document):
-            if table.count == 0:
-                table.first, table.first_seq_num = data, seq_num
-                self._writer.apply(self._layout.first(table.stream.name, data))
-            elif seq_num - table.first_seq_num < table.count:
-                self._rewind(table, seq_num - table.first_seq_num)
-            table.pending.append((seq_num, time, data, stamps))
-            table.last = data
-            for key in external:
-                if key in data:
-                    table.datum_ids.setdefault(key, []).append(data[key])
+        fresh = table.count == 0
+        keep = table.take(name, document)
+        if keep is not None and keep < table.written:
+            table.written, table.unsure = keep, True
+        if fresh and table.stream.name == BASELINE and table.count:
+            self._writer.apply(self._layout.first(table.stream.name, table.first))
 
-    def _rewind(self, table: _Table, rows: int) -> None:
-        """Keep the first rows only: after a pause the RunEngine repeats points, and the later one stands."""
-        if rows < table.written:
-            for each in table.columns:
-                self._writer.truncate(each, rows)
-            table.written = max(rows, 0)
-            table.pending.clear()
-        else:
-            del table.pending[rows - table.written :]
-        for ids in table.datum_ids.values():
-            del ids[rows:]
+    def _stop(self, document: Document) -> None:
+        """Write what needs the whole run. A part that fails costs only itself, and the file says so."""
+        steps: list[tuple[str, Callable[[], None]]] = [
+            ("rows", self.write_rows),
+            ("frames", lambda: self._link_all_frames(whole=document.get("exit_status") == "success")),
+            ("final readings, plots and links", lambda: self._writer.apply(self._layout.finish(document, self))),
+            ("coverage", lambda: self._writer.apply(self._layout.account())),
+        ]
+        failed = []
+        for what, step in steps:
+            try:
+                step()
+            except Exception as error:  # Documents of a plan of one's own may hold anything; the disk may be full.
+                failed.append(f"{what}: {type(error).__name__}: {error}")
+                self._tell(f"{self.path}: {failed[-1]}")
+        self._end("incomplete" if failed else "complete", "; ".join(failed))
+
+    def _link_all_frames(self, whole: bool) -> None:
+        for table in self._tables.values():
+            for frames in table.frames:
+                self._link_frames(table, frames, whole)
+
+    def _end(self, state: str, reason: str) -> None:
+        """Say in the file how it ended and close it, as far as the disk lets us."""
+        try:
+            self._writer.state(state, reason)
+        except (OSError, RuntimeError, KeyError) as error:
+            self._tell(f"{self.path}: {error}")
+        try:
+            self._writer.close()
+        except (OSError, RuntimeError) as error:
+            self._tell(f"{self.path}: could not be closed: {error}")
 
     # -- the file --------------------------------------------------------------------------------------------------
 
     def write_rows(self) -> None:
-        """Bring all pending rows into the file and make them visible."""
+        """Bring all pending rows into the file and make them visible.
+
+        Raises
+        ------
+        OSError
+            The disk does not take them; they stay pending.
+        """
         for table in self._tables.values():
             self._write_table(table)
         self._writer.flush()
 
-    def _write_table(self, table: _Table) -> None:
+    def _write_table(self, table: Table) -> None:
+        if table.unsure:  # Repeated rows, or a write that was cut off: back to what stands in every column.
+            for each in table.columns:
+                self._writer.truncate(each, table.written)
+            table.unsure = False
         if not table.pending:
             return
-        pieces: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
-        for each in table.columns:
-            source = (each.kind, each.key or each.path)
-            if source not in pieces:
-                pieces[source] = self._piece(table, each)
-            rows = pieces[source]
-            self._writer.append(each, each.convert(rows) if each.convert else rows)
+        pieces = self._pieces(table)
+        table.unsure = True
+        for each, rows in zip(table.columns, pieces, strict=True):
+            self._writer.append(each, rows, table.written)
+        table.unsure = False
         table.written += len(table.pending)
         table.pending.clear()
 
-    def _piece(self, table: _Table, each: additions.Column) -> np.ndarray[Any, Any]:
-        rows = table.pending
-        if each.kind == "data":
-            return announced(column([data.get(each.key) for _, _, data, _ in rows]), each.dtype_numpy)
-        if each.kind == "timestamps":
-            return np.array([[stamps.get(key, math.nan) for key in each.keys] for *_, stamps in rows], dtype=float)
-        if each.kind == "seq_num":
-            return np.array([seq_num for seq_num, *_ in rows])
-        zero = self.start["time"] if each.kind == "elapsed" else 0.0
-        return np.array([time - zero for _, time, *_ in rows], dtype=float)
+    def _pieces(self, table: Table) -> list[np.ndarray[Any, Any]]:
+        """The pending rows of every column, made before any is written, so that a bad value costs only itself."""
+        made: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
+        found = []
+        for each in table.columns:
+            source = (each.kind, each.key or each.path)
+            try:
+                if source not in made:
+                    made[source] = table.piece(each, self.start["time"])
+                rows = made[source]
+                found.append(each.convert(rows) if each.convert else rows)
+            except Exception as error:  # A device's own class may raise anything when it is looked at.
+                self._tell(f"{self.path.name}: {each.path}: kept as text: {type(error).__name__}: {error}")
+                found.append(table.as_text(each))
+        return found
 
-    def finish(self, stop: Document) -> None:
-        """Take the stop document: write what needs the whole run, and close the file."""
-        self.write_rows()
-        for table in self._tables.values():
-            for frames in table.frames:
-                self._link_frames(table, frames)
-        self._writer.apply(self._layout.finish(stop, self))
-        self._writer.state("complete")
-        self._writer.close()
-
-    def _link_frames(self, table: _Table, frames: additions.Frames) -> None:
+    def _link_frames(self, table: Table, frames: additions.Frames, whole: bool) -> None:
         ids = table.datum_ids.get(frames.key)
-        if ids is None:
-            ranges = self._assets.frames(table.stream.name, frames.key, frames.per_row)
-        else:
-            of_ids = self._assets.datum_frames(ids, frames.per_row)
-            if of_ids is None:
+        if ids is not None:
+            ranges = self._assets.datum_frames(ids, frames.per_row)
+            if ranges is None:
                 paths = [self._assets.datum_path(i) or str(i) for i in ids]
-                self._not_linked(frames, paths, "files of a format that HDF5 cannot show")
+                self._not_linked(frames, paths, "the frames are in files that HDF5 cannot show")
                 return
-            ranges = of_ids
-        self._writer.link_frames(frames, ranges)
+        else:
+            ranges = self._assets.frames(table.stream.name, frames.key, frames.per_row)
+            others = self._assets.others(frames.key)
+            if others:
+                self._not_linked(frames, others, "the frames are in files that HDF5 cannot show")
+                return
+        # What a run that went well announced of one file is all that is in it: no frame without an event.
+        all_rows = not table.count or _length(ranges, frames) == table.count
+        every = len(ranges) == 1 and ranges[0].start == 0 and all_rows
+        self._writer.link_frames(frames, ranges, whole=whole and every)
 
     def _not_linked(self, frames: additions.Frames, paths: list[str], reason: str) -> None:
-        self._layout.lost(frames.path, f"{reason}: {', '.join(dict.fromkeys(paths))}")
+        names = ", ".join(dict.fromkeys(paths[:3])) + (" …" if len(set(paths)) > 3 else "")
+        self.fault(frames.path, f"{reason}: {names}")
         if frames.path.startswith(f"{self._layout.entry}/measurement/"):
             attributes = {"description": f"Where the frames are; {reason}"}
             self._writer.apply([additions.Field(frames.path, paths, attributes)])
 
     def abandon(self, reason: str) -> None:
-        """Close the file of a run whose stop document will not come."""
-        self._writer.state("incomplete", reason)
-        self._writer.close()
+        """Close the file of a run whose stop document will not come, and say so in it as far as the disk lets us."""
+        try:
+            self.write_rows()
+        except Exception as error:  # As at the stop document: close the file whatever the rows hold.
+            self._tell(f"{self.path}: rows: {error}")
+        self._end("incomplete", reason)
 
     def fault(self, path: str, reason: str) -> None:
         """Note that a value could not be written, and tell it."""
@@ -250,21 +245,31 @@ class Run:
         return self._tables[stream].last if stream in self._tables else {}
 
     def column(self, stream: str, key: str) -> np.ndarray[Any, Any]:
-        """A whole column in the order of acquisition, read back from the file."""
-        for each in self._tables[stream].columns:
+        """A whole column in the order of acquisition, read back from the file.
+
+        Raises
+        ------
+        ValueError
+            The key has no column: its values are frames in a detector's file, or it is unknown.
+        """
+        table = self._tables[stream]
+        if stream == BASELINE and key in table.stream.keys:
+            return column([row.get(key) for row in table.baseline])
+        for each in table.columns:
             if (each.kind, each.key, each.convert) == ("data", key, None):
                 return self._writer.read(each.path)
-        return column([self._tables[stream].first.get(key), self._tables[stream].last.get(key)])
+        raise ValueError(f"{key!r} has no column in {stream!r}: its values are in a detector's own file")
+
+    def length(self, stream: str, key: str) -> int:
+        """Number of frames that a detector told of, in rows."""
+        table = self._tables[stream]
+        for frames in table.frames:
+            if frames.key == key:
+                return _length(self._assets.frames(stream, key, frames.per_row), frames) or len(
+                    table.datum_ids.get(key, ())
+                )
+        return 0
 
 
-def announced(rows: np.ndarray[Any, Any], dtype_numpy: str | None) -> np.ndarray[Any, Any]:
-    """The rows in the type that the device announced, where that holds every value; else as they are."""
-    if not dtype_numpy or rows.dtype.kind not in "biuf":
-        return rows
-    try:
-        cast = rows.astype(dtype_numpy)
-    except (TypeError, ValueError):
-        return rows
-    if cast.dtype.kind not in "biuf":
-        return rows
-    return cast if np.array_equal(cast, rows, equal_nan=rows.dtype.kind == "f") else rows
+def _length(ranges: list[FrameRange], frames: additions.Frames) -> int:
+    return sum(r.stop - r.start for r in ranges) // max(frames.per_row, 1)

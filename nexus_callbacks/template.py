@@ -8,7 +8,7 @@ made when something in it is; what never came is absent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -16,13 +16,10 @@ import numpy as np
 
 from nexus_callbacks import additions, conversions, definition, documents, units
 from nexus_callbacks.additions import Addition
-from nexus_callbacks.bindings import Binding, Source
+from nexus_callbacks.bindings import Binding
 from nexus_callbacks.coverage import Outcome
-from nexus_callbacks.documents import Document, Stream
+from nexus_callbacks.documents import DataKey, Document, Stream
 from nexus_callbacks.values import as_nexus
-
-TEXT_TYPES = ("NX_CHAR", "NX_DATE_TIME")
-_MISSING = object()
 
 
 class Readings(Protocol):
@@ -38,7 +35,24 @@ class Readings(Protocol):
         """Last row of a stream, empty if there is none."""
 
     def column(self, stream: str, key: str) -> np.ndarray[Any, Any]:
-        """A whole column in the order of acquisition."""
+        """A whole column in the order of acquisition; ValueError or KeyError if there is none."""
+
+    def length(self, stream: str, key: str) -> int:
+        """Number of rows whose frames a detector told of."""
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A value on its way into the file."""
+
+    value: Any
+    origin: str
+    """Where it came from, for the coverage."""
+    units: str | None = None
+    """Units that its device gives."""
+    typed: bool = False
+    """A person or the writer gave it, no device: without units it is in the definition's."""
+    attributes: additions.Attributes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,10 @@ class Template:
         self._streams: dict[str, Stream] = {}
         self._groups: dict[str, definition.Group] = {}
         self._made: set[str] = set()
+        self._absent: set[str] = set()
+        """Paths of fields that are not in the file although their variable has a value."""
+        self._growing: dict[str, tuple[str, str, str | None, str | None]] = {}
+        """Variable of a column or of frames → stream, key, units of the device, units in the file."""
         self._slots: dict[str, list[_Slot]] = {}
         self.outcomes: dict[str, Outcome] = {}
         for path, node in tree.walk():
@@ -107,205 +125,226 @@ class Template:
 
     def begin(self, start: Document) -> list[Addition]:
         """Constants of the definition and what the profile, the writer and the start document know."""
-        found: list[Addition] = []
-        if self._tree.attributes:
-            attributes = {n: attribute_value(n, text) for n, text in self._tree.attributes}
-            found.append(additions.Attribute(self._entry, attributes))
+        attributes = {n: attribute_value(n, text) for n, text in self._tree.attributes if n != "default"}
+        if self._tree.description:
+            attributes["ESRF_description"] = self._tree.description
+        found: list[Addition] = [additions.Attribute(self._entry, attributes)] if attributes else []
         for path, node in self._tree.fields():
             if node.variable is None:
-                found += self._field(path, node, node.text, None)
+                found += [*self._parents(path), self._field(path, node, node.text, None)]
         for variable, binding in self._bindings.items():
             scheme = binding.source.scheme
             if scheme == "const":
-                found += self._fill(variable, binding.source.value, None, "const")
+                found += self._fill(variable, _Value(binding.source.value, "const", typed=True))
             elif scheme == "start":
                 found += self._from_document(variable, start, "start")
             elif scheme == "run":
-                found += self._fill(variable, self._facts.get(binding.source.rest), None, _label(binding.source))
+                value = self._facts.get(binding.source.rest)
+                found += self._fill(variable, _Value(value, str(binding.source), typed=True))
         return found
 
     def extend(self, stream: Stream) -> list[Addition]:
         """Device configuration, columns and frames of a new stream."""
         known = self._streams.get(stream.name)
-        self._streams[stream.name] = stream
+        self._streams[stream.name] = documents.merged(known, stream) if known else stream
+        new = set(stream.keys) - set(known.keys if known else ())
         found: list[Addition] = []
         for variable, binding in self._bindings.items():
             source = binding.source
-            if self.outcomes[variable].filled:
+            if self.outcomes[variable].filled or variable in self._growing:
                 continue
             if source.scheme == "config":
                 device, _, name = source.rest.partition(".")
                 value = documents.configured(stream, device, name)
                 if value is not None:
-                    found += self._fill(variable, value[0], value[1], _label(source))
-            elif source.scheme == "data" and variable in self._columns and stream.name != documents.BASELINE:
-                new = set(stream.keys) - set(known.keys if known else ())
-                found += self._grow(variable, stream) if source.rest in new else []
+                    found += self._fill(variable, _Value(value[0], str(source), value[1]))
+            elif variable in self._columns and stream.name != documents.BASELINE and source.rest in new:
+                found += self._grow(variable, stream)
         return found
 
     def first(self, stream: str, row: Mapping[str, Any]) -> list[Addition]:
-        """Initial readings, of the first row of a stream."""
+        """Initial readings, of the first row of the baseline, which no pause repeats."""
         found: list[Addition] = []
         for variable, binding in self._bindings.items():
-            if self.outcomes[variable].filled or variable in self._columns or binding.convert:
-                continue
-            if self._record(variable) == "final":
-                continue
-            found += self._reading(variable, binding, stream, row, "initial")
+            wanted = variable not in self._columns and not binding.convert and self._record(variable) == "initial"
+            if wanted and not self.outcomes[variable].filled:
+                found += self._reading(variable, stream, row)
         return found
 
     def finish(self, stop: Document, readings: Readings) -> list[Addition]:
         """Final readings, conversions of whole columns, what the stop document knows, and the links."""
         found: list[Addition] = []
+        # A reading of the baseline goes before the rows of a scan.
         streams = sorted(self._streams, key=lambda name: name != documents.BASELINE)
         for variable, binding in self._bindings.items():
-            source = binding.source
             if self.outcomes[variable].filled:
                 continue
-            if source.scheme == "stop":
+            if variable in self._growing:
+                self._settle(variable, readings)
+            elif binding.source.scheme == "stop":
                 found += self._from_document(variable, stop, "stop")
-            elif binding.convert and source.scheme == "data":
-                found += self._converted(variable, binding, streams, readings)
-            elif source.scheme in ("data", "list"):
-                found += self._final(variable, binding, streams, readings)
+            elif binding.convert:
+                found += self._converted(variable, streams, readings)
+            elif binding.source.scheme in ("data", "list"):
+                found += self._recorded(variable, streams, readings)
         found += self._links()
         for variable, outcome in self.outcomes.items():
             if outcome.claimed and not outcome.filled and not outcome.reason:
-                reason = f"{_label(self._bindings[variable].source)} is not in the documents of this run"
+                reason = f"{self._bindings[variable].source} is not in the documents of this run"
                 self.outcomes[variable] = outcome.with_(reason=reason)
         return found
 
     def lost(self, path: str, reason: str) -> None:
         """Note that the value at an absolute path is not in the file after all."""
-        relative = path.removeprefix(f"{self._entry}/")
+        gone = path.removeprefix(f"{self._entry}/")
+        self._absent.add(gone)
         for variable, slots in self._slots.items():
-            if any(slot.path == relative for slot in slots):
-                self.outcomes[variable] = self.outcomes[variable].with_(filled=False, reason=reason)
+            paths = {slot.path for slot in slots}
+            if gone in paths:
+                left = paths - self._absent
+                kept = self.outcomes[variable].filled and bool(left)
+                self.outcomes[variable] = self.outcomes[variable].with_(filled=kept, reason=reason)
+
+    @property
+    def default(self) -> str:
+        """Name of the group that the definition wants as the entry's default plot, if it is there; else empty."""
+        name = dict(self._tree.attributes).get("default", "")
+        return name if name in self._made else ""
 
     # -- one variable ----------------------------------------------------------------------------------------------
 
     def _record(self, variable: str) -> definition.Record:
-        binding = self._bindings[variable]
         of_field = next((slot.field.record for slot in self._slots[variable] if slot.field.record), None)
-        return binding.record or of_field or "initial"
+        return self._bindings[variable].record or of_field or "initial"
+
+    def _absence(self, variable: str, reason: str) -> list[Addition]:
+        self.outcomes[variable] = self.outcomes[variable].with_(reason=reason)
+        return []
 
     def _from_document(self, variable: str, document: Document, name: str) -> list[Addition]:
         source = self._bindings[variable].source
         value = documents.lookup(document, source.rest)
+        if isinstance(value, Mapping) and "name" in value:
+            value = value["name"]  # A sample may be a record of its own, which stands under its name.
         if value is None:
-            reason = f"the {name} document has no {source.rest!r}"
-            self.outcomes[variable] = self.outcomes[variable].with_(reason=reason)
-            return []
-        return self._fill(variable, value, None, _label(source))
+            return self._absence(variable, f"the {name} document has no {source.rest!r}")
+        return self._fill(variable, _Value(value, str(source), typed=True))
 
-    def _reading(
-        self, variable: str, binding: Binding, stream: str, row: Mapping[str, Any], record: definition.Record
-    ) -> list[Addition]:
-        source = binding.source
-        label = f"{_label(source)} ({stream}, {record})"
+    def _reading(self, variable: str, stream: str, row: Mapping[str, Any]) -> list[Addition]:
+        """One reading of a device, or of the members of a list."""
+        source, keys = self._bindings[variable].source, self._streams[stream].keys
+        label = f"({stream}, {self._record(variable)})"
         if source.scheme == "list":
-            members = [(name, item.rest) for name, item in source.items if item.rest in row]
+            members = [(name, item.rest) for name, item in source.items if row.get(item.rest) is not None]
             if not members:
                 return []
+            origin = f"list {label}"
             if source.rest == "names":
-                return self._fill(variable, [name for name, _ in members], None, label)
-            keys = self._streams[stream].keys
+                return self._fill(variable, _Value([name for name, _ in members], origin))
             of_members = [(keys[key].units if key in keys else None) or "" for _, key in members]
             values = [row[key] for _, key in members]
-            return self._fill(variable, values, None, label, {"member_units": of_members})
-        if source.scheme != "data" or source.rest not in row or self._streams[stream].keys[source.rest].external:
+            return self._fill(variable, _Value(values, origin, attributes={"member_units": of_members}))
+        if source.scheme != "data" or source.rest not in row or source.rest not in keys or keys[source.rest].external:
             return []
-        return self._fill(variable, row[source.rest], self._streams[stream].keys[source.rest].units, label)
+        return self._fill(variable, _Value(row[source.rest], f"{source} {label}", keys[source.rest].units))
 
-    def _final(self, variable: str, binding: Binding, streams: Sequence[str], readings: Readings) -> list[Addition]:
-        record = self._record(variable)
+    def _recorded(self, variable: str, streams: Sequence[str], readings: Readings) -> list[Addition]:
+        """The first or last reading, as the definition wants it."""
+        source, final = self._bindings[variable].source, self._record(variable) == "final"
+        keys = {item.rest for _, item in source.items} or {source.rest}
         for stream in streams:
+            row = readings.last(stream) if final else readings.first(stream)
+            if not keys & row.keys():
+                continue
             # A baseline that was read once has no final reading: the first must not pass for it.
-            too_short = record == "final" and stream == documents.BASELINE and readings.count(stream) < 2
-            row = readings.last(stream) if record == "final" else readings.first(stream)
-            found = [] if too_short else self._reading(variable, binding, stream, row, record)
-            if found or self.outcomes[variable].reason:
-                return found
-            if too_short and binding.source.rest in row:
-                reason = "the run ended before the final reading of the baseline"
-                self.outcomes[variable] = self.outcomes[variable].with_(reason=reason)
-                return []
+            if final and stream == documents.BASELINE and readings.count(stream) < 2:
+                return self._absence(variable, "the run ended before the final reading of the baseline")
+            return self._reading(variable, stream, row)
         return []
 
-    def _converted(self, variable: str, binding: Binding, streams: Sequence[str], readings: Readings) -> list[Addition]:
-        key = binding.source.rest
-        for stream in sorted(streams, key=lambda name: name == documents.BASELINE):
-            if key in self._streams[stream].keys and readings.count(stream):
-                label = f"{_label(binding.source)} ({binding.convert} of {stream})"
-                try:
-                    value = conversions.apply(str(binding.convert), readings.column(stream, key).tolist())
-                except ValueError as error:
-                    self.outcomes[variable] = self.outcomes[variable].with_(reason=str(error))
-                    return []
-                of_units = self._streams[stream].keys[key].units if binding.convert != "count" else None
-                return self._fill(variable, value, of_units, label)
-        return []
-
-    def _fill(
-        self,
-        variable: str,
-        value: Any,
-        of_units: str | None,
-        origin: str,
-        attributes: additions.Attributes | None = None,
-    ) -> list[Addition]:
-        """Put one value into every field of a variable, or note why it cannot be."""
-        outcome, found = self.outcomes[variable], []
-        of_units = self._bindings[variable].unit or of_units
-        # What the profile or a person types without a unit is in the definition's.
-        typed = origin == "const" or origin.partition(":")[0] in ("start", "stop", "run")
-        unit_to = of_units
-        for slot in self._slots[variable]:
-            want = slot.field.units
-            given = of_units or (want if typed else None)
+    def _converted(self, variable: str, streams: Sequence[str], readings: Readings) -> list[Addition]:
+        """One value made of a whole column."""
+        binding = self._bindings[variable]
+        key, name = binding.source.rest, str(binding.convert)
+        for stream in reversed(streams):
+            if key not in self._streams[stream].keys or not readings.count(stream):
+                continue
+            origin = f"{binding.source} ({name} of {stream})"
             try:
-                unit_to = want if given and want else given
-                fitted = _fitted(value, slot.field, given, self._zone)
+                value = conversions.apply(name, readings.column(stream, key).tolist())
+            except (ValueError, KeyError) as error:
+                return self._absence(variable, f"{origin}: {error}")
+            of_units = None if name in conversions.WITHOUT_UNIT else self._streams[stream].keys[key].units
+            return self._fill(variable, _Value(value, origin, of_units))
+        return []
+
+    def _fill(self, variable: str, value: _Value) -> list[Addition]:
+        """Put one value into every field of a variable that it fits, or note why it cannot be."""
+        given = self._bindings[variable].unit or value.units
+        made, misfits = [], []
+        for slot in self._slots[variable]:
+            try:
+                made.append((slot, *_fitted(value, slot.field, given, self._zone)))
             except ValueError as error:
-                self.outcomes[variable] = outcome.with_(reason=f"{origin}: {error}", unit_from=of_units)
-                return []
-            found += self._field(slot.path, slot.field, fitted, unit_to, attributes)
-        needs_units = any(slot.field.units for slot in self._slots[variable])
-        reason = "written without units: the device gives none" if needs_units and not unit_to else ""
-        self.outcomes[variable] = outcome.with_(
-            filled=True, origin=origin, unit_from=of_units, unit_to=unit_to, reason=reason
-        )
+                misfits.append(f"{value.origin}: {error}")
+                self._absent.add(slot.path)
+        if not made:
+            self.outcomes[variable] = self.outcomes[variable].with_(reason=misfits[0], unit_from=given)
+            return []
+        found: list[Addition] = []
+        for slot, fitted, unit in made:
+            found += [*self._parents(slot.path), self._field(slot.path, slot.field, fitted, unit, value.attributes)]
+        unit = made[0][2]
+        self._filled(variable, value.origin, given, unit, misfits)
         return found
 
+    def _filled(
+        self, variable: str, origin: str, given: str | None, unit: str | None, remarks: Sequence[str] = ()
+    ) -> None:
+        wanted = any(slot.field.units for slot in self._slots[variable])
+        reason = "written without units: the device gives none" if wanted and not unit else "; ".join(remarks)
+        self.outcomes[variable] = self.outcomes[variable].with_(
+            filled=True, origin=origin, unit_from=given, unit_to=unit, reason=reason
+        )
+
     def _grow(self, variable: str, stream: Stream) -> list[Addition]:
-        """A column or a dataset of frames for every field of a variable."""
+        """A column or a dataset of frames for every field of a variable; :meth:`_settle` says what became of it."""
         binding, found = self._bindings[variable], []
         key = stream.keys[binding.source.rest]
         given = binding.unit or key.units
-        unit_to = given
-        origin = f"{_label(binding.source)} ({stream.name})"
+        origin = f"{binding.source} ({stream.name})"
         for slot in self._slots[variable]:
-            unit_to = (slot.field.units or given) if given else None
-            path = f"{self._entry}/{slot.path}"
-            attributes = self._attributes(slot.field, unit_to)
+            unit = (slot.field.units or given) if given else None
+            path, attributes = f"{self._entry}/{slot.path}", self._attributes(slot.field, unit)
+            try:
+                convert = None if key.external else column_conversion(given, slot.field)
+            except ValueError as error:
+                self._absent.add(slot.path)
+                self.outcomes[variable] = self.outcomes[variable].with_(reason=f"{origin}: {error}", unit_from=given)
+                continue
             found += self._parents(slot.path)
             if key.external:
-                per_row, shape = frame_shape(key.shape)
-                dtype = key.dtype_numpy
-                found.append(additions.Frames(path, stream.name, key.name, shape, dtype, per_row, attributes))
-                continue
-            try:
-                convert = column_conversion(given, slot.field)
-            except ValueError as error:
-                self.outcomes[variable] = self.outcomes[variable].with_(reason=f"{origin}: {error}", unit_from=given)
-                return []
-            found.append(additions.Column(path, stream.name, key.name, "data", attributes, convert, key.dtype_numpy))
-        needs_units = any(slot.field.units for slot in self._slots[variable])
-        reason = "written without units: the device gives none" if needs_units and not unit_to else ""
-        self.outcomes[variable] = self.outcomes[variable].with_(
-            filled=True, origin=origin, unit_from=given, unit_to=unit_to, reason=reason
-        )
+                per_row, shape = frame_shape(key)
+                found.append(additions.Frames(path, stream.name, key.name, shape, key.dtype_numpy, per_row, attributes))
+            else:
+                found.append(
+                    additions.Column(path, stream.name, key.name, "data", attributes, convert, key.dtype_numpy)
+                )
+            self._growing[variable] = (stream.name, key.name, given, unit)
         return found
+
+    def _settle(self, variable: str, readings: Readings) -> None:
+        """Whether a growing dataset came to be."""
+        stream, key, given, unit = self._growing[variable]
+        slots = self._slots[variable]
+        external = self._streams[stream].keys[key].external
+        if all(slot.path in self._absent for slot in slots):
+            return  # The reason is told already.
+        if not (readings.length(stream, key) if external else readings.count(stream)):
+            self._absent |= {slot.path for slot in slots}
+            self._absence(variable, f"the run ended before the first row of {key!r}")
+            return
+        self._filled(variable, f"{self._bindings[variable].source} ({stream})", given, unit)
 
     # -- additions -------------------------------------------------------------------------------------------------
 
@@ -316,9 +355,9 @@ class Template:
         value: Any,
         unit: str | None,
         more: additions.Attributes | None = None,
-    ) -> list[Addition]:
+    ) -> Addition:
         attributes = {**self._attributes(node, unit), **(more or {})}
-        return [*self._parents(path), additions.Field(f"{self._entry}/{path}", value, attributes)]
+        return additions.Field(f"{self._entry}/{path}", value, attributes)
 
     def _attributes(self, node: definition.Field, unit: str | None) -> dict[str, Any]:
         found: dict[str, Any] = {"units": unit} if unit and node.nx_type != "NX_DATE_TIME" else {}
@@ -343,15 +382,19 @@ class Template:
         return found
 
     def _links(self) -> list[Addition]:
-        """The definition's links whose target is in the file."""
-        filled = {path for o in self.outcomes.values() if o.filled for path in o.paths}
-        constant = {path for path, node in self._tree.fields() if node.variable is None}
+        """The definition's links whose target is in the file; an NXdata without its signal is left out whole."""
+        filled = {path for o in self.outcomes.values() if o.filled for path in o.paths} - self._absent
+        there = filled | {path for path, node in self._tree.fields() if node.variable is None} | self._made
+        links = [
+            (path, node.target.strip("/")) for path, node in self._tree.walk() if isinstance(node, definition.Link)
+        ]
+        alive = {path for path, target in links if target in there}
         found: list[Addition] = []
-        for path, node in self._tree.walk():
-            if isinstance(node, definition.Link):
-                target = node.target.strip("/")
-                if target in filled | constant | self._made:
-                    found += [*self._parents(path), additions.Link(f"{self._entry}/{path}", f"{self._entry}/{target}")]
+        for path, target in links:
+            home = path.rpartition("/")[0]
+            signal = dict(self._groups[home].attributes).get("signal") if home else None
+            if path in alive and (signal is None or f"{home}/{signal}" in alive | there):
+                found += [*self._parents(path), additions.Link(f"{self._entry}/{path}", f"{self._entry}/{target}")]
         return found
 
 
@@ -374,20 +417,22 @@ def attribute_value(name: str, text: str) -> Any:
     """An attribute as NeXus wants it: ``axes`` and ``auxiliary_signals`` are lists, ``…_indices`` integers."""
     if name in ("axes", "auxiliary_signals"):
         return text.split()
-    if name.endswith("_indices"):
-        return [int(n) for n in text.split()]
+    numbers = text.split()
+    if name.endswith("_indices") and all(n.isdigit() for n in numbers):
+        return [int(n) for n in numbers]
     return text
 
 
-def frame_shape(shape: Sequence[int]) -> tuple[int, tuple[int, ...]]:
-    """Frames in a row and shape of one frame, of a data key's shape.
+def frame_shape(key: DataKey) -> tuple[int, tuple[int, ...]]:
+    """Frames in a row and shape of one frame, of an external data key.
 
-    ophyd-async keeps the number of frames per event as a leading dimension, ophyd's area detector too (its
-    ``shape`` is (num_images, ny, nx)); a shape of two dimensions is one frame.
+    ophyd-async puts the number of frames of an event before the frame's own shape, always; ophyd's area detector
+    does where there are three dimensions (``num_images``, ny, nx).
     """
-    if len(shape) > 2:
-        return max(int(shape[0]), 1), tuple(shape[1:])
-    return 1, tuple(shape)
+    shape = key.shape
+    if shape and (key.external.startswith(documents.STREAMED) or len(shape) > 2):
+        return max(shape[0], 1), shape[1:]
+    return 1, shape
 
 
 def column_conversion(given: str | None, node: definition.Field) -> additions.Conversion | None:
@@ -419,15 +464,17 @@ def column_conversion(given: str | None, node: definition.Field) -> additions.Co
     return convert
 
 
-def _fitted(value: Any, node: definition.Field, given: str | None, zone: ZoneInfo | None) -> Any:
-    # A number with units is a quantity, which is a real number even where somebody typed 185.
-    nx_type = "NX_FLOAT" if node.nx_type == "NX_NUMBER" and node.units else node.nx_type
-    fitted = as_nexus(value, nx_type, zone)
-    if node.nx_type in TEXT_TYPES or not given or not node.units:
-        return fitted
-    scale = units.conversion(given, node.units)
-    return fitted if scale.identity else as_nexus(scale(fitted), nx_type, zone)
-
-
-def _label(source: Source) -> str:
-    return source.scheme if source.scheme in ("const", "list") else f"{source.scheme}:{source.rest}"
+def _fitted(value: _Value, node: definition.Field, given: str | None, zone: ZoneInfo | None) -> tuple[Any, str | None]:
+    """The value in the type and the units of a field, and those units."""
+    want = node.units
+    if given is None and value.typed:
+        given = want  # What a person types without a unit is in the definition's.
+    convert = units.conversion(given, want) if given and want else None
+    # A number with units is a quantity, which is a real number even where somebody typed 185; and a text of a number
+    # that has to be converted is made a number first.
+    scaled = convert is not None and not convert.identity
+    numeric = node.nx_type == "NX_NUMBER" and want
+    fitted = as_nexus(value.value, "NX_FLOAT" if numeric or scaled else node.nx_type, zone)
+    if convert is not None and scaled:
+        fitted = as_nexus(convert(fitted), "NX_FLOAT" if numeric else node.nx_type, zone)
+    return fitted, want if given and want else given

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -52,25 +53,37 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         if not value.strip():
             raise ValueError("an empty text")
-        return value
+        return storable(value)
     if isinstance(value, list | tuple | np.ndarray):
         items = np.asarray(value).ravel().tolist() if isinstance(value, np.ndarray) else list(value)
         if not items:
             raise ValueError("an empty list")
         return " ".join(_text(as_nexus(v, "NX_CHAR")) for v in items)
     if isinstance(value, dict):
-        return documents.to_json(value)
+        return storable(documents.to_json(value))
     if isinstance(value, float):
         return f"{value:.15g}"
-    return str(value)
+    return storable(str(value))
 
 
 def _moment(value: Any, zone: ZoneInfo | None) -> str:
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, numbers.Real) and math.isfinite(float(value)):
-        return documents.iso_time(float(value), zone)
-    raise ValueError(f"expected a time, got {value!r}")
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise ValueError(f"expected a time in ISO 8601, got {value!r}") from None
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            return documents.iso_time(float(value), zone)
+        except (ValueError, OverflowError, OSError):
+            raise ValueError(f"expected a time in s since 1970, got {value!r}") from None
+    else:
+        raise ValueError(f"expected a time, got {value!r}")
+    if moment.tzinfo is None:  # A time without a zone is the beamline's.
+        moment = moment.replace(tzinfo=zone) if zone else moment.astimezone()
+    return moment.isoformat()
 
 
 def _boolean(value: Any) -> bool:
@@ -119,35 +132,64 @@ def column(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     what is not a text.
     """
     if all(isinstance(v, str) for v in values):
-        return np.array(values, dtype=object)
+        return texts(values)
     if any(v is None for v in values) and all(v is None or _is_number(v) for v in values):
-        return np.array([math.nan if v is None else v for v in values], dtype=float)
+        values = [math.nan if v is None else v for v in values]
     try:
         array = np.asarray(values)
-    except ValueError:
-        return texts(values)  # Ragged: rows of different shapes, or a row that is no array.
-    # numpy would quietly make 1 of a True among numbers.
-    of_one_kind = array.dtype == bool or not any(isinstance(v, bool) for v in values)
-    return array if array.dtype.kind in "biuf" and of_one_kind else texts(values)
+    except Exception:  # Ragged, or a device's own class, which may raise anything when it is to become an array.
+        return texts(values)
+    if array.dtype.kind not in "biufc" or 0 in array.shape[1:]:  # HDF5 cannot have chunks of nothing.
+        return texts(values)
+    # numpy would quietly make 1 of a True among numbers, and a rounded real number of a large integer.
+    if array.dtype != bool and any(isinstance(v, bool) for v in values):
+        return texts(values)
+    if array.dtype.kind == "f" and any(isinstance(v, int) and abs(v) > MOST_EXACT for v in values):
+        return texts(values)
+    return array.astype(float) if array.dtype.itemsize > 8 and array.dtype.kind == "f" else array
+
+
+MOST_EXACT = 2**53
+"""The largest integer up to which a 64-bit real number is exact."""
+_JSON = (list, tuple, dict, set, frozenset, np.ndarray, np.generic, int, float, type(None))
 
 
 def texts(values: Sequence[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The values as an array of ``str``: a text as it is, anything else as JSON."""
-    items = [v if isinstance(v, str) else documents.to_json(v) for v in values]
+    """The values as an array of ``str``: what JSON knows as JSON (no value is ``null``), else its own text."""
+    items = [storable(_one_text(v)) for v in values]
     array = np.empty(len(items), dtype=object)
     array[:] = items
     return array
 
 
-def common(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> tuple[np.dtype[Any], bool]:
-    """Type that holds both pieces of one column, and whether they fit one array (else both become text)."""
-    if first.shape[1:] != second.shape[1:] or (first.dtype == object) != (second.dtype == object):
-        return np.dtype(object), False
-    if first.dtype == object:
-        return np.dtype(object), True
-    if (first.dtype == bool) != (second.dtype == bool):
-        return np.dtype(object), False
-    return np.promote_types(first.dtype, second.dtype), True
+def _one_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return documents.to_json(value) if isinstance(value, _JSON) else documents.text_of(value)
+
+
+def storable(text: str) -> str:
+    """The text as HDF5 can hold it: what UTF-8 or a C string cannot have is written as a backslash escape."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def missing(rows: int, like: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Rows that were never measured, for a column of which ``like`` is a piece: NaN, or the text ``null``."""
+    if like.dtype.kind in "iuf":
+        return np.full((rows, *like.shape[1:]), math.nan)
+    return texts([None] * rows)
+
+
+def common(dtype: np.dtype[Any], row: tuple[int, ...], piece: np.ndarray[Any, Any]) -> np.dtype[Any] | None:
+    """Type for a column of ``dtype`` and row shape ``row`` to which a piece is added; None if only text holds both."""
+    kinds = {dtype.kind, piece.dtype.kind}
+    if row != piece.shape[1:] or (kinds & set("Ob") and len(kinds) > 1):
+        return None
+    if kinds == {"O"}:
+        return dtype
+    return np.promote_types(dtype, piece.dtype)
 
 
 def _is_number(value: Any) -> bool:
@@ -160,11 +202,15 @@ def safe_name(name: str) -> str:
     NeXus allows letters, digits, ``_`` and, inside, ``.`` (manual, "Rules for Naming"); all else becomes ``_``.
     """
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "_.") else "_" for c in name).strip(".")
-    return safe or "_"
+    # nexusformat's validator still wants no digit first, as NeXus did until 2022.
+    return f"_{safe}" if not safe or safe[0].isdigit() else safe
 
 
 def safe_part(text: str) -> str:
-    """One part of a path on disk made of ``text``: no separator, no leading dot, at most 120 bytes."""
+    """One part of a path on disk made of ``text``: no separator, no leading dot, at most 80 bytes.
+
+    Three of them and a number fit into the 255 bytes that file systems allow for a name.
+    """
     safe = "".join(c if c.isalnum() or c in "_-+=@.," else "_" for c in text)
-    safe = safe.lstrip(".").encode()[:120].decode(errors="ignore")
+    safe = safe.lstrip(".").encode("utf-8", "replace")[:80].decode(errors="ignore")
     return safe or "_"

@@ -274,26 +274,210 @@ def test_a_directory_that_is_a_file_is_refused_at_once(tmp_path):
         NexusWriter(tmp_path / "taken" / "data")
 
 
-def test_a_fault_after_the_start_never_ends_the_scan(RE, writer, hw, caplog):
-    """A device sends what nobody can store: only that value is lost, and it is told."""
+class Odd:
+    """A value of a device's own class, which can neither be an array nor a text."""
 
-    class Odd:
-        def __array__(self, *_, **__):
-            raise MemoryError("no array of me")
+    def __array__(self, *_, **__):
+        raise MemoryError("no array of me")
 
-        def __str__(self):
-            raise RecursionError("no text of me")
+    def __str__(self):
+        raise RecursionError("no text of me")
 
+
+def test_a_value_that_nobody_can_store_costs_only_itself(RE, writer, hw):
     original = hw.det.read
-
-    def read():
-        return {**original(), "det": {"value": Odd(), "timestamp": 0.0}}
-
-    hw.det.read = read
-    RE(bp.count([hw.det], num=2))
-    assert "could not be written" in caplog.text or "cannot be written" in caplog.text
+    values = iter([Odd(), 2.0])
+    hw.det.read = lambda: {**original(), "det": {"value": next(values), "timestamp": 0.0}}
+    RE(bp.scan([hw.det], hw.motor, 0, 1, 2))
     with h5py.File(only_file(writer)) as file:
-        assert file.attrs["state"] in ("complete", "incomplete")
+        assert list(file["entry/measurement/det"].asstr()) == ["<Odd without a text: RecursionError>", "2.0"]
+        assert list(file["entry/measurement/motor"]) == [0, 1]
+        assert file.attrs["state"] == "complete"
+
+
+def compose(keys, md=None):
+    """Start document and first stream of a run that is made by hand."""
+    from event_model import compose_run
+
+    run = compose_run(metadata=md or {})
+    data_keys = {key: {"dtype": "number", "shape": [], "source": "sim"} for key in keys}
+    return run, run.compose_descriptor(name="primary", data_keys=data_keys, validate=False)
+
+
+def write(writer, run, stream, rows):
+    """Feed a whole run."""
+    writer("start", run.start_doc)
+    writer("descriptor", stream.descriptor_doc)
+    for row in rows:
+        writer("event", stream.compose_event(data=row, timestamps=dict.fromkeys(row, 0.0), validate=False))
+    writer("stop", run.compose_stop())
+
+
+def test_odd_values_leave_the_columns_beside_them_alone(writer, monkeypatch):
+    """Every row in its place, whatever flush it came with."""
+    monkeypatch.setattr("nexus_callbacks.callback.FLUSH_INTERVAL", 0.0)
+    odd = [1, {(1, 2): 3}, "b\0", "\ud800", [], None, b"ab", 2**70, 1j, [[1], [1, 2]]]
+    run, stream = compose(["a", "odd", "z"])
+    write(writer, run, stream, [{"a": i, "odd": value, "z": -i} for i, value in enumerate(odd)])
+    path = only_file(writer)
+    with h5py.File(path) as file:
+        measurement = file["entry/measurement"]
+        assert list(measurement["a"]) == list(range(10))
+        assert list(measurement["z"]) == [-i for i in range(10)]
+        got = list(measurement["odd"].asstr())
+        assert got[:4] == ["1", '{"(1, 2)": 3}', "b\\x00", "\\ud800"]
+        assert got[4:8] == ["[]", "null", "ab", str(2**70)]
+        assert file.attrs["state"] == "complete"
+    assert validate(path).valid
+
+
+def test_large_integers_are_not_rounded(writer):
+    run, stream = compose(["x"])
+    write(writer, run, stream, [{"x": 2**63 + 1}, {"x": -1}])
+    with h5py.File(only_file(writer)) as file:
+        assert [int(v) for v in file["entry/measurement/x"].asstr()] == [2**63 + 1, -1]
+
+
+@pytest.mark.parametrize(
+    "order", [[1, 2, 3, 2, 3, 4], [1, 3, 3, 4], [1, 5, 2], [5, 6, 3, 4], [3, 2, 1], [7, 8, 9]], ids=str
+)
+@pytest.mark.parametrize("interval", [0.0, 100.0], ids=["each flushed", "all at once"])
+def test_of_repeated_rows_the_later_one_stands(writer, monkeypatch, order, interval):
+    monkeypatch.setattr("nexus_callbacks.callback.FLUSH_INTERVAL", interval)
+    run, stream = compose(["x"])
+    writer("start", run.start_doc)
+    writer("descriptor", stream.descriptor_doc)
+    for i, seq_num in enumerate(order):
+        event = stream.compose_event(data={"x": i}, timestamps={"x": 0.0}, seq_num=seq_num)
+        writer("event", event)
+    writer("stop", run.compose_stop())
+    expected = []
+    for i, seq_num in enumerate(order):
+        expected = [(s, x) for s, x in expected if s < seq_num] + [(seq_num, i)]
+    with h5py.File(only_file(writer)) as file:
+        seen = zip(file["entry/bluesky/primary/seq_num"], file["entry/measurement/x"], strict=True)
+        assert [(int(s), int(x)) for s, x in seen] == expected
+
+
+@pytest.mark.parametrize("name", ["event", "event_page", "datum", "stream_datum", "descriptor", "stop", "nonsense"])
+@pytest.mark.parametrize("doc", [{}, None, {"descriptor": [], "resource": {}}, {"run_start": 3}], ids=str)
+def test_documents_without_sense_never_raise(writer, name, doc):
+    run, stream = compose(["x"])
+    writer("start", run.start_doc)
+    writer(name, doc)
+    writer("descriptor", stream.descriptor_doc)
+    writer("event", stream.compose_event(data={"x": 1}, timestamps={"x": 0.0}))
+    writer("stop", run.compose_stop())
+    with h5py.File(only_file(writer)) as file:
+        assert list(file["entry/measurement/x"]) == [1]
+
+
+def test_an_event_of_no_run_is_told(writer, caplog):
+    writer("event", {"descriptor": "unknown"})
+    assert "belongs to no run" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "md",
+    [
+        {"technique": 5},
+        {"versions": 5},
+        {"motors": 5, "detectors": 5},
+        {"hints": {"dimensions": [[None, "primary"], 7]}},
+        {"hints": 5},
+        {"sample": {"name": "S1"}},
+        {"odd": float("nan"), "set": {1, 2}, "bytes": b"x", "surrogate": "\ud800"},
+    ],
+    ids=str,
+)
+def test_start_metadata_of_any_kind_is_kept(writer, md):
+    run, stream = compose(["x"])
+    run.start_doc.update(md)
+    write(writer, run, stream, [{"x": 1.0}])
+    path = only_file(writer)
+    with h5py.File(path) as file:
+        start = json.loads(file["entry/bluesky/start/data"].asstr()[()])
+        assert set(md) <= set(start)
+        assert file.attrs["state"] == "complete"
+        if md.get("sample"):
+            assert file["entry/sample/name"].asstr()[()] == "S1"
+    assert validate(path).valid
+
+
+@pytest.mark.parametrize("md", [{"time": None}, {"time": float("nan")}, {"time": 1e30}, {"time": "now"}], ids=str)
+def test_a_start_that_cannot_be_written_is_one_clear_fault(writer, tmp_path, md):
+    run, _ = compose(["x"])
+    with pytest.raises(FaultError, match="start document"):
+        writer("start", {**run.start_doc, **md})
+    assert not list(tmp_path.glob("*"))
+
+
+def test_a_second_start_of_a_run_is_refused(writer):
+    run, stream = compose(["x"])
+    writer("start", run.start_doc)
+    with pytest.raises(FaultError, match="being written already"):
+        writer("start", run.start_doc)
+    writer("descriptor", stream.descriptor_doc)
+    writer("stop", run.compose_stop())
+    assert len(writer.files) == 1
+
+
+FULL_DISK = """
+import resource, signal, sys
+import h5py
+from event_model import compose_run
+import nexus_callbacks.callback
+from nexus_callbacks import NexusWriter
+
+nexus_callbacks.callback.FLUSH_INTERVAL = 0.0
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+writer = NexusWriter(sys.argv[1])
+run = compose_run()
+keys = {"x": {"dtype": "array", "shape": [1000], "source": "sim"}}
+stream = run.compose_descriptor(name="primary", data_keys=keys)
+writer("start", run.start_doc)
+writer("descriptor", stream.descriptor_doc)
+(path,) = writer.files.values()
+size = path.stat().st_size + 400_000
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+for i in range(100):
+    writer("event", stream.compose_event(data={"x": [float(i)] * 1000}, timestamps={"x": 0.0}))
+writer("stop", run.compose_stop())
+writer.close()
+print("the scan went on")
+"""
+
+
+def test_a_full_disk_never_ends_the_scan(tmp_path):
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "the scan went on\n", done.stderr
+    assert done.returncode == 0
+    assert "File too large" in done.stderr
+    (path,) = tmp_path.glob("*.h5")
+    with h5py.File(path) as file:
+        assert file.attrs["state"] == "writing", "the disk did not take what came after the last flush"
+        rows = file["entry/measurement/x"][:, 0]
+        assert list(rows) == list(range(len(rows)))
+        assert 10 < len(rows) < 100
+
+
+def test_a_file_that_was_removed_while_it_was_written_is_told(writer, caplog):
+    run, stream = compose(["x"])
+    writer("start", run.start_doc)
+    only_file(writer).unlink()
+    writer("descriptor", stream.descriptor_doc)
+    writer("stop", run.compose_stop())
+    assert "was removed while it was written" in caplog.text
+
+
+def test_images_in_files_that_hdf5_cannot_show_are_told_and_listed(RE, writer, hw, caplog):
+    RE(bp.count([hw.img], num=2))
+    path = only_file(writer)
+    assert "cannot show" in caplog.text
+    with h5py.File(path) as file:
+        assert len(file["entry/measurement/img"].asstr()[:]) == 2
+    assert validate(path).valid, [str(f) for f in validate(path).errors]
 
 
 def test_closing_marks_runs_that_did_not_stop(writer, hw):

@@ -55,12 +55,26 @@ def test_frames_that_roll_over_to_a_second_file():
 def test_roots_map_the_detectors_path_to_ours():
     assets = Assets({"D:\\lima": "/data"})
     assets.add_stream_resource(stream_resource(path="/D:/lima/x/cam.h5"))
-    assert assets.paths("cam") == ["/data/x/cam.h5"]
+    assert assets.resources["r1"].path == "/data/x/cam.h5"
     assets = Assets({"/mnt/det": "/data"})
     assets.add_resource(
         {"uid": "r", "spec": "AD_HDF5", "root": "/mnt/det", "resource_path": "a/b.h5", "resource_kwargs": {}}
     )
-    assert assets.paths() == ["/data/a/b.h5"]
+    assert assets.resources["r"].path == "/data/a/b.h5"
+
+
+def test_of_two_roots_the_longer_one_counts():
+    assets = Assets({"/mnt": "/a", "/mnt/det": "/b"})
+    assets.add_stream_resource(stream_resource(path="/mnt/det/cam.h5"))
+    assert assets.resources["r1"].path == "/b/cam.h5"
+
+
+def test_a_file_that_is_not_hdf5_is_listed_apart():
+    assets = Assets()
+    assets.add_stream_resource({**stream_resource(path="/d/x.tif"), "mimetype": "image/tiff"})
+    assets.add_stream_datum(stream_datum("r1", (1, 3), (0, 2)), "primary")
+    assert assets.frames("primary", "cam") == []
+    assert assets.others("cam") == ["/d/x.tif"]
 
 
 def test_legacy_datums_point_into_hdf5_and_others_to_their_files():

@@ -55,6 +55,9 @@ class Readings:
     def column(self, stream, key):
         return np.array([row[key] for row in self._rows[stream]])
 
+    def length(self, stream, key):
+        return 0
+
 
 def layout(*columns, **sources):
     conversions = {"count": "count"} if "count" in sources else {}
@@ -157,9 +160,20 @@ def test_a_device_without_units_is_written_without_and_told():
     made.begin(START)
     _, found = made.extend({**DESCRIPTOR, "data_keys": {"phi": {"dtype": "number", "shape": [], "source": "s"}}})
     assert "units" not in by_path(found)["/entry/sample/angle"].attributes
+    made.finish({"time": 1.0}, Readings(primary=[{"phi": 1.0}]))
     (outcome,) = [o for o in made.coverage.outcomes if o.variable == "angle"]
     assert outcome.filled
     assert "without units" in outcome.reason
+
+
+def test_a_column_of_which_no_row_came_is_not_filled():
+    made = layout("angle", angle="data:phi")
+    made.begin(START)
+    made.extend(DESCRIPTOR)
+    made.finish({"time": 1.0}, Readings())
+    (outcome,) = [o for o in made.coverage.outcomes if o.variable == "angle"]
+    assert not outcome.filled
+    assert "before the first row" in outcome.reason
 
 
 def test_a_mandatory_variable_without_a_source_is_missing_in_the_coverage():
