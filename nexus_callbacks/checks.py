@@ -19,6 +19,7 @@ def check(
     signals: Signals | None = None,
     technique: str | None = None,
     shipped: Sequence[Bindings] = (),
+    complete: bool = True,
 ) -> list[Fault]:
     """What is wrong with a profile for one technique, or for runs without one.
 
@@ -30,12 +31,16 @@ def check(
         What the devices have; None leaves data keys, configuration fields and their units unchecked.
     shipped
         Default bindings. A definition need not have their variables: they serve several.
+    complete
+        The definition is all that the profile asked for; else no variable is called unknown.
     """
     variables = definition.variables()
     own = [*profile.general(), *(profile.columns(technique) if technique else ())]
     faults = []
     for binding in own:
         if binding.variable not in variables:
+            if not complete:
+                continue
             message = f"unknown variable {binding.variable!r}"
             faults.append(Fault(message, binding.place, nearest(binding.variable, variables)))
         elif binding.source.scheme == "const":

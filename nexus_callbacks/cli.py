@@ -7,12 +7,14 @@ written). With ``--json`` one JSON object goes to stdout and all else to stderr.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from nexus_callbacks import demos, show
 from nexus_callbacks.coverage import read as read_coverage
@@ -56,36 +58,41 @@ def demo(
 ) -> None:
     """Scan on a simulated beamline, write NeXus files, check them, analyse them and draw a picture."""
     console = _console(as_json)
-    try:
-        shown = demos.load(technique)
-    except KeyError:
+    if technique not in demos.names():
         known = ", ".join(demos.names()) or "none is installed"
-        console.print(f"There is no demo {technique!r}; there are: {known}", style="red")
-        raise typer.Exit(WRONG_USE) from None
-    console.print(f"[bold]{shown.title}[/bold]")
+        console.print(f"There is no demo {technique!r}; there are: {known}", style="red", markup=False)
+        raise typer.Exit(WRONG_USE)
+    shown = demos.load(technique)
+    console.print(shown.title, style="bold")
+    progress = _progress(console)
+    task = progress.add_task("scanning", total=None)
+
+    def show_progress(done: int, total: int) -> None:
+        progress.start()  # With the first point: before it the profile may still be refused.
+        progress.update(task, completed=done, total=total)
+
     try:
-        with _progress(console) as progress:
-            task = progress.add_task("scanning", total=None)
-            acquired = shown.run(
-                output, profile, seed, lambda done, total: progress.update(task, completed=done, total=total)
-            )
+        acquired = shown.run(output, profile, seed, show_progress)
     except FaultError as error:
         _refuse(error)
+    finally:
+        progress.stop()
     picture = acquired.dataset_file.with_suffix(".png")
     findings = shown.picture(acquired, picture)
-    reports = [validate(acquired.dataset_file), validate(acquired.master_file)]
+    written = [path for path in (acquired.dataset_file, acquired.master_file) if path is not None]
+    reports = [validate(path) for path in written]
     coverage = next(iter(read_coverage(acquired.dataset_file).values()))
     valid = all(report.valid for report in reports)
     _tell_demo(console, acquired, reports)
     show.coverage(coverage, console)
     for line in findings:
-        console.print(line)
-    console.print(f"picture       {picture}", soft_wrap=True)
+        console.print(line, markup=False)
+    console.print(f"picture       {_short(picture)}", soft_wrap=True, markup=False)
     if as_json:
         result: dict[str, Any] = {
             "technique": acquired.technique,
             "dataset_file": str(acquired.dataset_file),
-            "master_file": str(acquired.master_file),
+            "master_file": str(acquired.master_file) if acquired.master_file else None,
             "raw_files": [str(path) for path in acquired.raw_files],
             "picture": str(picture),
             "valid": valid,
@@ -102,27 +109,31 @@ def _progress(console: Console) -> Progress:
 
 
 def _tell_demo(console: Console, acquired: demos.Acquired, reports: list[Report]) -> None:
-    for path in (acquired.dataset_file, acquired.master_file):
-        console.print(show.tree(path), soft_wrap=True)
-    console.print(f"dataset file  {acquired.dataset_file}", soft_wrap=True)
-    console.print(f"master file   {acquired.master_file}", soft_wrap=True)
-    for path in acquired.raw_files:
-        console.print(f"frames        {path}", soft_wrap=True)
+    named = [("dataset file", acquired.dataset_file), ("master file", acquired.master_file)]
+    files = [(what, path) for what, path in named if path is not None]
+    for _, path in files:
+        console.print(show.tree(path, depth=2), soft_wrap=True)
+    for what, path in [*files, *(("frames", path) for path in acquired.raw_files)]:
+        console.print(f"{what:<13} {_short(path)}", soft_wrap=True, markup=False)
     for report in reports:
         _tell_report(console, report)
 
 
-def _tell_report(console: Console, report: Report) -> None:
-    """One line for a good file; every error and warning of a bad one."""
-    verdict = "[green]valid[/green]" if report.valid else "[bold red]not valid[/bold red]"
-    counts = {kind: sum(f.severity == kind for f in report.findings) for kind in ("error", "warning", "info")}
-    console.print(
-        f"{verdict}  {report.path}: {counts['error']} errors, {counts['warning']} warnings, "
-        f"{counts['info']} allowed by reason",
-        soft_wrap=True,
-    )
+def _short(path: Path) -> Path:
+    """A path as seen from the working folder, where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _tell_report(console: Console, report: Report, every: bool = False) -> None:
+    """One line for a good file; every error and warning of a bad one, and on demand what is allowed and why."""
+    verdict = Text("valid    ", "green") if report.valid else Text("not valid", "bold red")
+    counts = f"{len(report.errors)} errors, {len(report.warnings)} warnings, {len(report.allowed)} allowed by reason"
+    console.print(Text.assemble(verdict, f"  {_short(Path(report.path))}: {counts}"), soft_wrap=True)
     for finding in report.findings:
-        if finding.severity != "info":
+        if every and finding.allowed:
+            text = f"  allowed {finding.path}: {finding.message} (because: {finding.allowed})"
+            console.print(text, markup=False, soft_wrap=True)
+        elif every or finding.severity != "info":
             remedy = f" ({finding.remedy})" if finding.remedy else ""
             console.print(
                 f"  {finding.severity} {finding.path}: {finding.message}{remedy}", markup=False, soft_wrap=True
@@ -131,13 +142,15 @@ def _tell_report(console: Console, report: Report) -> None:
 
 @app.command("validate")
 def validate_files(
-    files: Annotated[list[Path], typer.Argument(help="Dataset or master files.")], as_json: AsJson = False
+    files: Annotated[list[Path], typer.Argument(help="Dataset or master files.")],
+    every: Annotated[bool, typer.Option("--all", help="List what is allowed too, each with its reason.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check files: NeXus classes and application definition, mandatory fields, links, default plot, times, units."""
     console = _console(as_json)
     reports = [validate(path) for path in files]
     for report in reports:
-        _tell_report(console, report)
+        _tell_report(console, report, every)
     if as_json:
         print(json.dumps({"valid": all(r.valid for r in reports), "files": [r.as_dict() for r in reports]}))
     if not all(report.valid for report in reports):
@@ -165,14 +178,12 @@ def coverage_of(
     assert file is not None  # One of the two is given: see above.
     try:
         found = read_coverage(file)
-    except OSError as error:
-        console.print(f"{file} cannot be read: {error}", style="red", markup=False)
-        raise typer.Exit(BAD) from None
+    except (OSError, ValueError) as error:
+        _bad(f"{file} cannot be read: {error}", console, as_json)
     if not found:
-        console.print(f"{file} has no coverage record: it was not written by nexus_callbacks", markup=False)
-        raise typer.Exit(BAD)
+        _bad(f"{file} has no coverage record: it was not written by nexus_callbacks", console, as_json)
     for entry, coverage in found.items():
-        console.print(f"[bold]{entry}[/bold]")
+        console.print(entry, style="bold", markup=False)
         show.coverage(coverage, console, every)
     if as_json:
         print(json.dumps({entry: json.loads(coverage.to_json()) for entry, coverage in found.items()}))
@@ -180,16 +191,32 @@ def coverage_of(
         raise typer.Exit(BAD)
 
 
+def _bad(message: str, console: Console, as_json: bool) -> NoReturn:
+    """Tell that what was looked at is bad, and end with the status for that."""
+    console.print(message, style="red", markup=False)
+    if as_json:
+        print(json.dumps({"error": message}))
+    raise typer.Exit(BAD)
+
+
 def _check_profile(profile: Path, console: Console, as_json: bool) -> None:
     try:
         recipes = Recipes(profile)
     except FaultError as error:
         _refuse(error)
-    counts = recipes.claimed()
-    for technique, (claimed, total) in counts.items():
-        console.print(f"{technique}: {claimed} of {total} variables have a source; no fault found")
+    claims = recipes.claims()
+    for technique, claim in claims.items():
+        who = f"technique {technique}" if technique != "-" else "runs without a technique"
+        console.print(f"{who}: {claim.claimed} of {claim.total} variables have a source", markup=False)
+        if claim.missing_mandatory:
+            names = ", ".join(claim.missing_mandatory)
+            console.print(f"  mandatory variables without a source: {names}", style="bold red", markup=False)
+    for remark in recipes.remarks:
+        console.print(remark, markup=False, soft_wrap=True)
     if as_json:
-        print(json.dumps({name: {"claimed": claimed, "total": total} for name, (claimed, total) in counts.items()}))
+        print(json.dumps({name: asdict(claim) for name, claim in claims.items()}))
+    if any(claim.missing_mandatory for claim in claims.values()):
+        raise typer.Exit(BAD)
 
 
 def main() -> None:

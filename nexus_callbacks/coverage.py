@@ -94,13 +94,37 @@ def coverage_of(definition: Group, outcomes: Iterable[Outcome]) -> Coverage:
 
 
 def from_json(text: str) -> Coverage:
-    """Read what :meth:`Coverage.to_json` wrote."""
-    content = json.loads(text)
-    outcomes = tuple(
-        Outcome(variable=name, **{**spec, "paths": tuple(spec.get("paths", ()))})
-        for name, spec in content["variables"].items()
-    )
-    return Coverage(outcomes, total=int(content["total"]))
+    """Read what :meth:`Coverage.to_json` wrote.
+
+    Raises
+    ------
+    ValueError
+        The text is something else.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from error
+    variables, total = (content.get(k) if isinstance(content, dict) else None for k in ("variables", "total"))
+    if not isinstance(variables, dict) or not isinstance(total, int) or isinstance(total, bool) or total < 0:
+        raise ValueError("no object with 'variables' (an object) and 'total' (a whole number)")
+    return Coverage(tuple(_outcome(name, spec) for name, spec in variables.items()), total)
+
+
+def _outcome(variable: str, spec: Any) -> Outcome:
+    """The outcome of a variable, or ValueError. Unknown keys are left out: a later release may write more of them."""
+    if not isinstance(spec, dict):
+        raise ValueError(f"{variable}: expected an object")
+    paths = spec.get("paths", [])
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise ValueError(f"{variable}: 'paths' is no list of texts")
+    flags = {k: spec[k] for k in ("mandatory", "claimed", "filled") if k in spec}
+    texts = {k: spec[k] for k in ("deprecated", "origin", "unit_from", "unit_to", "reason") if k in spec}
+    for values, kind in ((flags, bool), (texts, str)):
+        for name, value in values.items():
+            if not isinstance(value, kind):
+                raise ValueError(f"{variable}: {name!r} is {value!r}, expected a {kind.__name__}")
+    return Outcome(variable, tuple(paths), **flags, **texts)
 
 
 def read(path: str | Path) -> dict[str, Coverage]:
@@ -109,14 +133,45 @@ def read(path: str | Path) -> dict[str, Coverage]:
     Raises
     ------
     OSError
-        The file cannot be opened.
+        The file cannot be opened as HDF5.
+    ValueError
+        The file or its record is damaged, or the record is none of ours.
     """
     import h5py  # noqa: PLC0415  # The pure half of this module serves the layout, which must not load h5py.
 
-    found = {}
-    with h5py.File(path, "r", locking=False) as file:
-        for name, entry in file.items():
-            note = entry.get(f"{NOTE}/data") if isinstance(entry, h5py.Group) else None
-            if isinstance(note, h5py.Dataset):
-                found[name] = from_json(note.asstr()[()])
+    found: dict[str, Coverage] = {}
+    with _open(h5py, Path(path)) as file:
+        where = "/"
+        try:
+            for name in file:
+                where = f"/{name}/{NOTE}/data"
+                entry = file.get(name)
+                if entry is None and isinstance(file.get(name, getlink=True), h5py.HardLink):
+                    raise ValueError("the entry cannot be read")
+                note = entry.get(f"{NOTE}/data") if isinstance(entry, h5py.Group) else None
+                if note is not None:
+                    found[name] = from_json(_text(h5py, note))
+        # h5py raises any of them where a file is damaged; which one, differs by case and release.
+        except (ValueError, KeyError, OSError, RuntimeError, TypeError, OverflowError, MemoryError) as error:
+            raise ValueError(f"{path}: {where}: {error}") from error
     return found
+
+
+def _open(h5py: Any, path: Path) -> Any:
+    """The file, without HDF5's locks; or with them, if this process has it open in that way."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "locking flag values" not in str(error):
+            raise
+    except (ValueError, RuntimeError) as error:  # a name that HDF5 does not take
+        raise OSError(f"{path!r}: {error}") from error
+    return h5py.File(path, "r")
+
+
+def _text(h5py: Any, note: Any) -> str:
+    """A note's text, or ValueError."""
+    scalar = isinstance(note, h5py.Dataset) and note.shape == () and h5py.check_string_dtype(note.dtype)
+    if not scalar:
+        raise ValueError("is no text")
+    return str(note.asstr()[()])

@@ -22,7 +22,8 @@ class Acquired(Protocol):
 
     technique: str
     dataset_file: Path
-    master_file: Path
+    master_file: Path | None
+    """None if the profile wants no master file."""
     raw_files: tuple[Path, ...]
 
 

@@ -17,7 +17,9 @@ from nexus_callbacks.bindings import Binding
 from nexus_callbacks.coverage import NOTE, Coverage, coverage_of
 from nexus_callbacks.documents import Document, Stream
 from nexus_callbacks.generic import Generic
-from nexus_callbacks.template import Readings, Template
+from nexus_callbacks.names import Names
+from nexus_callbacks.readings import Readings
+from nexus_callbacks.template import Template
 
 PROCESS = "nexus_callbacks"
 
@@ -47,12 +49,12 @@ class Layout:
         self.entry = entry
         self._recipe = recipe
         tree = recipe.tree
-        taken = {entry, *(f"{entry}/{path}" for path, _ in tree.walk()), f"{entry}/{PROCESS}"}
-        taken |= {f"{entry}/measurement/initial", f"{entry}/measurement/final"}
+        names = Names([entry, *(f"{entry}/{path}" for path, _ in tree.walk()), f"{entry}/{PROCESS}"])
+        names.take(f"{entry}/measurement/initial", f"{entry}/measurement/final")
         self._template = Template(
             tree, recipe.bindings, columns=recipe.columns, facts=recipe.facts, zone=recipe.zone, entry=entry
         )
-        self._generic = Generic(entry, taken, recipe.zone)
+        self._generic = Generic(entry, names, recipe.zone)
 
     def begin(self, start: Document) -> list[Addition]:
         """What the start document, the profile and the definition's constants give."""

@@ -32,6 +32,16 @@ NO_EFFECT = ("catalogues", "tango")
 
 
 @dataclass(frozen=True)
+class Claim:
+    """How much of a definition a profile says where to find."""
+
+    claimed: int
+    total: int
+    missing_mandatory: tuple[str, ...]
+    """Mandatory variables for which nobody says where they come from."""
+
+
+@dataclass(frozen=True)
 class Paths:
     """Where the files of one run should go."""
 
@@ -96,14 +106,15 @@ class Recipes:
 
     def _check(self, signals: Signals | None, faults: list[Fault]) -> None:
         for name in (None, *(self.profile.techniques if self.profile else ())):
-            try:
-                shape = self._shape(name)
-            except FaultError as error:
-                faults += [fault for fault in error.faults if fault not in faults]
-                continue
-            if self.profile:
-                found = bindings.check(self.profile, shape.loaded.definition, signals, name, shape.loaded.bindings)
-                faults += [fault for fault in found if fault not in faults]
+            loaded, found = techniques.read(*self._asked(name))
+            if loaded and self.profile:
+                complete = not found
+                found += bindings.check(
+                    self.profile, loaded.definition, signals, name, loaded.bindings, complete=complete
+                )
+            if loaded and not found:
+                self._shapes[name] = self._shape_of(loaded, name)
+            faults += [fault for fault in found if fault not in faults]
         if faults:
             raise FaultError(faults)
         if self.profile:
@@ -120,28 +131,33 @@ class Recipes:
             if getattr(profile, key):
                 self.remarks.append(f"{profile.place(key)}: '{key}:' has no effect in this release")
 
-    def _shape(self, technique: str | None) -> _Shape:
-        if technique not in self._shapes:
-            profile = self.profile
-            places: list[Place | None] = []
-            if profile:
-                places += [profile.place("definitions", i) for i in range(len(profile.definitions))]
-            names = [*(profile.definitions if profile else [])] or [BASE]
-            if technique:
-                places = [*(places or [None]), profile.place("techniques", technique) if profile else None]
-                names = [*names, technique]
-            loaded = techniques.load(names, profile.folder if profile else Path(), places)
-            merged = bindings.merge_bindings(loaded.bindings, profile, technique)
-            own = profile.techniques.get(technique, {}) if profile and technique else {}
-            known = {name: value for name, value in merged.items() if name in loaded.definition.variables()}
-            self._shapes[technique] = _Shape(loaded, known, frozenset(own))
-        return self._shapes[technique]
+    def _asked(self, technique: str | None) -> tuple[list[str], Path, list[Place | None]]:
+        """Definitions of a technique's runs, the folder of local ones, and where each is asked for."""
+        profile = self.profile
+        if profile is None:
+            return [BASE], Path(), []
+        names = profile.definitions or [BASE]
+        places: list[Place | None] = [profile.place("definitions", i) for i in range(len(names))]
+        if technique:
+            names, places = [*names, technique], [*places, profile.place("techniques", technique)]
+        return names, profile.folder, places
 
-    def claimed(self) -> dict[str, tuple[int, int]]:
-        """Technique (``-`` for runs without one) → how many variables have a source, and how many there are."""
-        names = (None, *(self.profile.techniques if self.profile else ()))
-        shapes = {name or "-": self._shape(name) for name in names}
-        return {name: (len(s.bindings), len(s.loaded.definition.variables())) for name, s in shapes.items()}
+    def _shape_of(self, loaded: Loaded, technique: str | None) -> _Shape:
+        merged = bindings.merge_bindings(loaded.bindings, self.profile, technique)
+        own = self.profile.techniques.get(technique, {}) if self.profile and technique else {}
+        known = {name: value for name, value in merged.items() if name in loaded.definition.variables()}
+        return _Shape(loaded, known, frozenset(own))
+
+    def claims(self) -> dict[str, Claim]:
+        """Technique (``-`` for runs without one) → which of its variables have a source."""
+        found = {}
+        for name in (None, *(self.profile.techniques if self.profile else ())):
+            shape = self._shapes[name]
+            variables = shape.loaded.definition.variables()
+            mandatory = (v for v, fields in variables.items() if any(field.mandatory for _, field in fields))
+            missing = tuple(variable for variable in mandatory if variable not in shape.bindings)
+            found[name or "-"] = Claim(len(shape.bindings), len(variables), missing)
+        return found
 
     def wanted_paths(self, start: Document, data_root: Path) -> Paths:
         """Where the files of a run should go, as the profile says.
@@ -196,7 +212,7 @@ class Recipes:
             known = ", ".join(self.profile.techniques) or "none"
             message = f"technique {technique!r} is not in the profile, which has: {known}"
             raise FaultError([Fault(message, place, f"add it under 'techniques:' of {self.profile.path}")])
-        shape = self._shape(technique)
+        shape = self._shapes[technique]
         return Recipe(
             tree=shape.loaded.definition,
             bindings=shape.bindings,

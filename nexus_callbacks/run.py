@@ -49,6 +49,7 @@ class Run:
         self._assets = Assets(roots or {})
         self._tables: dict[str, Table] = {}
         self._stream_of: dict[str, str] = {}
+        self._lost: set[str] = set()
         self._takes: dict[str, Callable[[Document], None]] = {
             "start": self._start,
             "descriptor": self._descriptor,
@@ -226,6 +227,7 @@ class Run:
 
     def fault(self, path: str, reason: str) -> None:
         """Note that a value could not be written, and tell it."""
+        self._lost.add(path)
         self._layout.lost(path, reason)
         self._tell(f"{self.path.name}: {path}: {reason}")
 
@@ -259,6 +261,17 @@ class Run:
             if (each.kind, each.key, each.convert) == ("data", key, None):
                 return self._writer.read(each.path)
         raise ValueError(f"{key!r} has no column in {stream!r}: its values are in a detector's own file")
+
+    def written(self, stream: str, key: str) -> tuple[str, tuple[int, ...]] | None:
+        """Kind and shape of a row of a key's column in ``measurement``; None if there is none."""
+        table = self._tables[stream]
+        for each in table.columns:
+            if (each.kind, each.key, each.convert) == ("data", key, None) and each.path not in self._lost:
+                return self._writer.kind(each.path)
+        for frames in table.frames:
+            if frames.key == key and frames.path not in self._lost and self.length(stream, key):
+                return "u", frames.shape
+        return None
 
     def length(self, stream: str, key: str) -> int:
         """Number of frames that a detector told of, in rows."""

@@ -12,7 +12,7 @@ from rich.tree import Tree
 
 from nexus_callbacks.coverage import Coverage
 
-LONG = 8
+LONG = 30
 """A group with more members than this shows its first ones and their number."""
 
 
@@ -61,16 +61,20 @@ def coverage(found: Coverage, console: Console, every: bool = False) -> None:
     """How much of a definition is filled, from where, and what is not although somebody claimed it."""
     missing = found.missing_mandatory
     kinds = ", ".join(f"{count} from {scheme}" for scheme, count in found.by_scheme().items())
-    console.print(f"{found.filled} of {found.total} variables filled: {kinds or 'none'}")
+    console.print(f"{found.filled} of {found.total} variables filled: {kinds or 'none'}", soft_wrap=True, markup=False)
     style = "bold red" if missing else "green"
-    console.print(f"mandatory variables missing: {', '.join(missing) or 'none'}", style=style)
+    console.print(f"mandatory variables missing: {', '.join(missing) or 'none'}", style=style, markup=False)
     rows = [o for o in found.outcomes if every or not o.filled or o.reason or (o.filled and o.deprecated)]
     if not rows:
         return
-    table = Table("variable", "from", "units", "remark", box=None, header_style="bold")
+    # Names are the point of the table: they are folded where the terminal is narrow, never cut.
+    table = Table(box=None, header_style="bold")
+    for name in ("variable", "from", "units", "remark"):
+        table.add_column(name, overflow="fold")
     for outcome in rows:
         arrow = outcome.unit_from != outcome.unit_to and outcome.unit_from and outcome.unit_to
         units = f"{outcome.unit_from} → {outcome.unit_to}" if arrow else outcome.unit_to or ""
         remark = outcome.reason or (f"deprecated: {outcome.deprecated}" if outcome.deprecated else "")
-        table.add_row(outcome.variable, outcome.origin or "[red]absent[/red]", units, remark)
+        origin = Text(outcome.origin) if outcome.filled else Text("absent", "red")
+        table.add_row(Text(outcome.variable), origin, Text(units), Text(remark))
     console.print(table)

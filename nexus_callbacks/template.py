@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -19,26 +19,8 @@ from nexus_callbacks.additions import Addition
 from nexus_callbacks.bindings import Binding
 from nexus_callbacks.coverage import Outcome
 from nexus_callbacks.documents import DataKey, Document, Stream
+from nexus_callbacks.readings import Readings
 from nexus_callbacks.values import as_nexus
-
-
-class Readings(Protocol):
-    """What the rows of a run have told; the run answers this for the layout's ``finish``."""
-
-    def count(self, stream: str) -> int:
-        """Number of rows of a stream."""
-
-    def first(self, stream: str) -> Mapping[str, Any]:
-        """First row of a stream, empty if there is none."""
-
-    def last(self, stream: str) -> Mapping[str, Any]:
-        """Last row of a stream, empty if there is none."""
-
-    def column(self, stream: str, key: str) -> np.ndarray[Any, Any]:
-        """A whole column in the order of acquisition; ValueError or KeyError if there is none."""
-
-    def length(self, stream: str, key: str) -> int:
-        """Number of rows whose frames a detector told of."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +220,7 @@ class Template:
             members = [(name, item.rest) for name, item in source.items if row.get(item.rest) is not None]
             if not members:
                 return []
-            origin = f"list {label}"
+            origin = f"list:{','.join(key for _, key in members)} {label}"
             if source.rest == "names":
                 return self._fill(variable, _Value([name for name, _ in members], origin))
             of_members = [(keys[key].units if key in keys else None) or "" for _, key in members]

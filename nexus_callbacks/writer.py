@@ -109,6 +109,14 @@ class Writer:
         except REFUSED as error:
             self.on_fault(frames.path, f"cannot be linked: {error}")
 
+    def kind(self, path: str) -> tuple[str, tuple[int, ...]] | None:
+        """numpy's ``dtype.kind`` (O for text) and the shape of a row of a dataset; None if it is not there."""
+        dataset = self._file.get(path)
+        if not isinstance(dataset, h5py.Dataset):
+            return None
+        text = h5py.check_string_dtype(dataset.dtype) is not None
+        return "O" if text else dataset.dtype.kind, dataset.shape[1:]
+
     def read(self, path: str) -> np.ndarray[Any, Any]:
         """A dataset as it stands in the file."""
         dataset = cast(h5py.Dataset, self._file[path])

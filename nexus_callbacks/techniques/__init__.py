@@ -88,6 +88,16 @@ def load(names_or_paths: Sequence[str], folder: Path = Path(), places: Sequence[
     FaultError
         A definition is missing or faulty, or two of them conflict; every fault with its file and line.
     """
+    loaded, faults = read(names_or_paths, folder, places)
+    if faults or loaded is None:
+        raise FaultError(faults)
+    return loaded
+
+
+def read(
+    names_or_paths: Sequence[str], folder: Path = Path(), places: Sequence[Place | None] = ()
+) -> tuple[Loaded | None, list[Fault]]:
+    """As :func:`load`, but with every fault beside what could be read; None where nothing could."""
     trees: list[Group] = []
     bindings: list[Bindings] = []
     sources: list[tuple[str, str, str]] = []
@@ -109,9 +119,12 @@ def load(names_or_paths: Sequence[str], folder: Path = Path(), places: Sequence[
             faults.append(Fault(f"definition {name!r} cannot be read: {error.strerror or error}", place))
     if not names_or_paths:
         faults.append(Fault("no definition is named", remedy=f"name one of {', '.join(names())}"))
-    if faults:
-        raise FaultError(faults)
-    return Loaded(merge(*trees), bindings, sources)
+    if not trees:
+        return None, faults
+    try:
+        return Loaded(merge(*trees), bindings, sources), faults
+    except FaultError as error:
+        return Loaded(trees[0], bindings, sources), [*faults, *error.faults]
 
 
 def _find(name: str, folder: Path, place: Place | None) -> tuple[Path, Path | None, str]:

@@ -4,6 +4,8 @@
 
 * NXDL: base classes and application definitions, by nexusformat's validator (the extra ``validate``), with an
   allow-list for what ESRF's own shape makes that say (:mod:`~nexus_callbacks.validation.allowed`),
+* whether the file was written to its end (:mod:`~nexus_callbacks.validation.state`),
+* whether programs come to the end of it (:mod:`~nexus_callbacks.validation.survey`),
 * links, virtual datasets and external raw storage (:mod:`~nexus_callbacks.validation.links`),
 * the default plot and every NXdata (:mod:`~nexus_callbacks.validation.plot`),
 * times, units and the definition's mandatory fields (:mod:`~nexus_callbacks.validation.contents`).
@@ -17,9 +19,20 @@ from pathlib import Path
 
 import h5py
 
-from nexus_callbacks.validation import contents, links, nxdl, plot
-from nexus_callbacks.validation.nodes import UNREADABLE, Child, attribute, find, join
-from nexus_callbacks.validation.report import Finding, Report, Severity, report
+from nexus_callbacks.validation import contents, links, nxdl, plot, state, survey
+from nexus_callbacks.validation.nodes import (
+    LOCKINGS,
+    attribute,
+    find,
+    held,
+    join,
+    link_of,
+    locking_of,
+    names,
+    open_file,
+    refusal,
+)
+from nexus_callbacks.validation.report import Finding, Report, Severity, guarded, report
 
 __all__ = ["Finding", "Report", "Severity", "validate"]
 
@@ -35,40 +48,65 @@ def validate(path: str | Path) -> Report:
     Returns
     -------
     Report
-        All findings. What is no HDF5 file gives one error.
+        All findings. What is no HDF5 file gives one error, and so does each part that cannot be read. Nothing is
+        raised; but a file may be damaged so that HDF5 itself crashes or hangs, which only a process of its own bears.
     """
-    return report(str(path), _findings(Path(path)))
+    found: list[Finding] = []
+    for locking in LOCKINGS:
+        found = list(guarded("/", _findings, Path(path), locking))
+        if not any(held(finding.message) for finding in found):
+            break
+    return report(str(path), found)
 
 
-def _findings(path: Path) -> Iterator[Finding]:
-    try:
-        file = h5py.File(path, "r", locking=False)
-    except FileNotFoundError:
-        yield Finding("/", "error", "there is no such file")
+def _findings(path: Path, locking: bool | str | None) -> Iterator[Finding]:
+    fault = links.no_file(path)
+    if fault:
+        yield Finding("/", "error", "there is no such file" if fault != links.NO_FILE else fault)
         return
+    try:
+        file = open_file(path, locking)
     except OSError as error:
-        yield Finding("/", "error", f"cannot be read as HDF5, which a NeXus file is: {error}")
+        told = refusal(error)
+        yield Finding("/", "error", told, "close it there and validate again" if held(told) else "")
         return
     if not nxdl.available():
         yield nxdl.MISSING
     with file:
-        entries = []
-        for name in file:
-            link = file.get(name, getlink=True)
-            child = Child(file, name, link, find(file, name))
-            if isinstance(link, h5py.ExternalLink):
-                yield from links.check_external(child)
-            if isinstance(child.node, h5py.Group):
-                entries.append(name)
-                yield from _entry_findings(child.node, child.path)
-            elif child.node is not None:
-                yield Finding(child.path, "warning", "stands at the root, where NeXus has entries only")
-            elif not isinstance(link, h5py.ExternalLink):
-                yield Finding(child.path, "error", "is a link that leads nowhere")
+        yield from state.check(file, "/")
+        found, unreadable = names(file)
+        if unreadable:
+            yield Finding("/", "error", unreadable, survey.DAMAGED)
+        entries: list[str] = []
+        for name in found:
+            yield from guarded(join("/", name), _root_findings, file, name, entries)
         if not entries:
             yield Finding("/", "error", "has no entry (a group of class NXentry)")
         else:
-            yield from plot.check_root(file, entries)
+            yield from guarded("/", plot.check_root, file, entries)
+
+
+def _root_findings(file: h5py.File, name: str, entries: list[str]) -> Iterator[Finding]:
+    """Findings on what stands at the root under a name, which is added to the entries if it is one."""
+    path, link = join("/", name), link_of(file, name)
+    external = isinstance(link, h5py.ExternalLink)
+    if external:
+        faults = list(links.check_external(file, name, link))
+        yield from faults
+        if any(fault.severity == "error" for fault in faults):
+            return
+    node = find(file, name)
+    if isinstance(node, h5py.Group):
+        entries.append(name)
+        if external:
+            yield from state.check(node.file, path)
+        yield from _entry_findings(node, path)
+    elif node is not None:
+        yield Finding(path, "warning", "stands at the root, where NeXus has entries only")
+    elif isinstance(link, h5py.SoftLink):
+        yield Finding(path, "error", "is a link that leads nowhere")
+    else:
+        yield Finding(path, "error", "cannot be read", survey.DAMAGED)
 
 
 def _entry_findings(entry: h5py.Group, shown: str) -> Iterator[Finding]:
@@ -83,15 +121,15 @@ def _entry_findings(entry: h5py.Group, shown: str) -> Iterator[Finding]:
 
 
 def _checks(entry: h5py.Group) -> Iterator[Finding]:
-    try:
-        yield from links.check(entry)
-        yield from plot.check(entry)
-        yield from contents.check(entry)
-        circle = links.circle(entry)
-    except UNREADABLE as error:
-        yield Finding(entry.name, "error", f"cannot be read to its end: {error}", "the file is damaged")
-        return
-    if circle is not None:
-        yield Finding(circle, "error", "leads back to a group above it, so that programs go round in a circle")
-    elif nxdl.available():
-        yield from nxdl.check(Path(entry.file.filename), entry.name, contents.asked(entry))
+    stumbles = list(guarded(entry.name, survey.check, entry))
+    yield from stumbles
+    for check in (links.check, plot.check, contents.check):
+        yield from guarded(entry.name, check, entry)
+    # nexusformat would stumble, too: it goes round in circles, or is busy for hours.
+    if not stumbles and nxdl.available():
+        yield from guarded(entry.name, _nxdl_findings, entry)
+
+
+def _nxdl_findings(entry: h5py.Group) -> Iterator[Finding]:
+    file = entry.file
+    yield from nxdl.check(Path(file.filename), entry.name, contents.asked(entry), locking_of(file))

@@ -12,8 +12,8 @@ import h5py
 
 from nexus_callbacks import units
 from nexus_callbacks.coverage import NOTE
-from nexus_callbacks.validation.nodes import attribute, find, join, text, walk
-from nexus_callbacks.validation.report import Finding
+from nexus_callbacks.validation.nodes import attribute, find, join, names, shape, text, walk
+from nexus_callbacks.validation.report import Finding, guarded
 
 PERIODS = (("start_time", "end_time"), ("actual_start_date", "actual_end_date"))
 """Fields of one group of which the second is not before the first; the later two are ESRF's."""
@@ -27,19 +27,19 @@ _ISO8601 = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d(:
 
 def check(entry: h5py.Group) -> Iterator[Finding]:
     """Findings on the times, units and mandatory fields of an entry."""
-    yield from check_group_times(entry)
+    yield from guarded(entry.name, check_group_times, entry)
     for child in walk(entry):
         if isinstance(child.node, h5py.Group):
-            yield from check_group_times(child.node)
+            yield from guarded(child.path, check_group_times, child.node)
         elif isinstance(child.node, h5py.Dataset):
-            yield from check_units(child.node)
-    yield from check_mandatory(entry)
+            yield from guarded(child.path, check_units, child.node)
+    yield from guarded(join(entry.name, NOTE), check_mandatory, entry)
 
 
 def check_group_times(group: h5py.Group) -> Iterator[Finding]:
     """Findings on the points in time that a group holds."""
     found: dict[str, datetime] = {}
-    for name in sorted(TIMES & set(group)):
+    for name in sorted(TIMES & set(names(group)[0])):
         node = find(group, name)
         written = text(node) if isinstance(node, h5py.Dataset) else None
         if written is None:
@@ -78,10 +78,13 @@ def parse_time(written: str) -> datetime | None:
 
 
 def check_units(dataset: h5py.Dataset) -> Iterator[Finding]:
-    """Findings on a dataset's units. Empty units are what a number without dimension has."""
+    """Findings on a dataset's units. Empty units are what a number without dimension has.
+
+    Unknown units are no error: a device may say anything, and what it says is written as it comes.
+    """
     written = attribute(dataset, "units")
     if written and not units.known(written):
-        yield Finding(dataset.name, "error", f"the units {written!r} are unknown", "use a name that pint knows")
+        yield Finding(dataset.name, "warning", f"the units {written!r} are unknown", "use a name that pint knows")
 
 
 def check_mandatory(entry: h5py.Group) -> Iterator[Finding]:
@@ -92,7 +95,9 @@ def check_mandatory(entry: h5py.Group) -> Iterator[Finding]:
     record = _record(entry)
     if record is None:
         yield Finding(
-            join(entry.name, NOTE), "error", "is no coverage record: a field 'data' with JSON, which has 'mandatory'"
+            join(entry.name, NOTE),
+            "error",
+            "is no coverage record: a field 'data' with JSON, which has 'mandatory' and 'variables'",
         )
         return
     for variable, where in sorted(record["mandatory"].items()):
@@ -101,7 +106,7 @@ def check_mandatory(entry: h5py.Group) -> Iterator[Finding]:
         if not isinstance(node, h5py.Dataset):
             remedy = f"bind {variable} in the beamline's profile"
             yield Finding(path, "error", f"the mandatory {variable} is missing", remedy)
-        elif node.shape is None or node.size == 0 or (text(node) or "").isspace() or text(node) == "":
+        elif 0 in (shape(node) or ()) or shape(node) is None or (text(node) or "").isspace() or text(node) == "":
             yield Finding(path, "error", f"the mandatory {variable} is empty")
 
 
@@ -118,7 +123,7 @@ def _record(entry: h5py.Group) -> dict[str, dict[str, Any]] | None:
     note = find(entry, f"{NOTE}/data")
     try:
         content = json.loads(text(note) or "") if isinstance(note, h5py.Dataset) else None
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON; a number of 5000 digits; 100 000 brackets
         return None
     if not isinstance(content, dict):
         return None
@@ -127,4 +132,10 @@ def _record(entry: h5py.Group) -> dict[str, dict[str, Any]] | None:
         return None
     if not isinstance(variables, dict) or not all(isinstance(v, dict) for v in variables.values()):
         return None
+    if not all(_texts(v.get("paths", [])) for v in variables.values()):
+        return None
     return {"mandatory": mandatory, "variables": variables}
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, str) for v in value)

@@ -20,8 +20,8 @@ TypeError is for a type that numpy does not have, the last two for a size that d
 
 DEEPEST = 100
 """Groups within groups that are looked at; nexusformat calls itself several times for each."""
-MOST = 100_000
-"""Objects of one entry that are looked at."""
+MOST = 20_000
+"""Objects of one entry that are looked at; nexusformat takes about a millisecond for each."""
 
 LOCKINGS: tuple[bool | str | None, ...] = (False, None, True)
 """Ways to open a file: without HDF5's locks; as HDF5 does by default; with locks. A file that is open in this process
@@ -67,6 +67,12 @@ def open_file(path: Path, locking: bool | str | None = False) -> h5py.File:
         return h5py.File(path, "r", locking=locking)
     except (ValueError, RuntimeError) as error:  # ValueError: a name that HDF5 does not take.
         raise OSError(str(error)) from error
+
+
+def locking_of(file: h5py.File) -> bool | str:
+    """How a file was opened, as h5py's ``locking`` takes it."""
+    locks, unless_disabled = file.id.get_access_plist().get_file_locking()
+    return ("best-effort" if unless_disabled else True) if locks else False
 
 
 def refusal(error: OSError) -> str:

@@ -68,7 +68,9 @@ def available() -> bool:
     return True
 
 
-def check(file: Path, entry: str, asked: frozenset[str] = frozenset()) -> Iterator[Finding]:
+def check(
+    file: Path, entry: str, asked: frozenset[str] = frozenset(), locking: bool | str = False
+) -> Iterator[Finding]:
     """Findings on one entry of a file: its base classes, and the application definition of it and its subentries.
 
     Parameters
@@ -79,6 +81,8 @@ def check(file: Path, entry: str, asked: frozenset[str] = frozenset()) -> Iterat
         The entry's absolute path.
     asked
         Paths, relative to the entry, of the fields that the definition asked for; NXDL need not name them.
+    locking
+        HDF5's locking: that of the file if this process has it open.
 
     Raises
     ------
@@ -86,9 +90,9 @@ def check(file: Path, entry: str, asked: frozenset[str] = frozenset()) -> Iterat
         nexusformat is not installed.
     """
     validate, tree = _load()
-    with _lock, _collecting(validate, tree) as collector:
+    with _lock, _collecting(validate, tree, locking) as collector:
         try:
-            with tree.NXFile(str(file), "r", locking=False, recursive=True) as opened:
+            with tree.NXFile(str(file), "r", locking=locking, recursive=True) as opened:
                 group = opened.readfile()[entry]
                 validate.get_validator(group.nxclass).validate(group)
                 for owner in (group, *_subentries(group)):
@@ -171,7 +175,7 @@ class _Collector:
 
 
 @contextmanager
-def _collecting(validate: ModuleType, tree: ModuleType) -> Iterator[_Collector]:
+def _collecting(validate: ModuleType, tree: ModuleType, locking: bool | str) -> Iterator[_Collector]:
     """Run nexusformat with its messages going to a collector; everything as it was afterwards."""
     from unittest.mock import patch  # noqa: PLC0415  (seldom needed, and slow to load)
 
@@ -200,10 +204,10 @@ def _collecting(validate: ModuleType, tree: ModuleType) -> Iterator[_Collector]:
     original: Any = tree.NXFile
 
     class File(original):  # type: ignore[misc]  # nexusformat has no types
-        """Opens without HDF5's locks, as the writer does, and reads virtual datasets with their real shape."""
+        """Opens with the locking that was asked for, and reads virtual datasets with their real shape."""
 
         def open(self, **kwargs: Any) -> None:
-            super().open(**{"locking": False, **kwargs})
+            super().open(**{"locking": locking, **kwargs})
 
         def _readdata(self, name: str) -> Any:
             # nexusformat takes a virtual dataset for a stack of whole sources, and so ten frames of one source for one.

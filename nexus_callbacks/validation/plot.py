@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import h5py
+import numpy as np
 
-from nexus_callbacks.validation.nodes import attribute, attribute_list, find, groups
-from nexus_callbacks.validation.report import Finding
+from nexus_callbacks.validation.nodes import UNREADABLE, attribute, attribute_list, find, groups, shape
+from nexus_callbacks.validation.report import Finding, guarded
 
 
 def check(entry: h5py.Group) -> Iterator[Finding]:
     """Findings on an entry's default plot and on each NXdata below it."""
     drawable = list(groups(entry, "NXdata"))
     for data in drawable:
-        yield from check_data(data)
+        yield from guarded(data.name, check_data, data)
     yield from check_default(entry, drawable)
 
 
@@ -65,39 +66,60 @@ def check_data(data: h5py.Group) -> Iterator[Finding]:
     if not isinstance(signal, h5py.Dataset):
         yield Finding(path, "error", f"the signal {name!r} is not there or cannot be read")
         return
+    extent = shape(signal)
+    if extent is None:
+        yield Finding(path, "error", f"the signal {name!r} holds no values")
+        return
     for other in attribute_list(data, "auxiliary_signals") or []:
         auxiliary = find(data, other)
         if not isinstance(auxiliary, h5py.Dataset):
             yield Finding(path, "error", f"the auxiliary signal {other!r} is not there or cannot be read")
-        elif auxiliary.shape != signal.shape:
-            yield Finding(path, "error", f"{other!r} has the shape {auxiliary.shape}, the signal {signal.shape}")
+        elif shape(auxiliary) != extent:
+            yield Finding(path, "error", f"{other!r} has the shape {shape(auxiliary)}, the signal {extent}")
     axes = attribute_list(data, "axes")
     if axes is None:
         return
-    if len(axes) != signal.ndim:
-        yield Finding(path, "error", f"the signal has {signal.ndim} dimensions, the attribute 'axes' {len(axes)}")
+    if len(axes) != len(extent):
+        yield Finding(path, "error", f"the signal has {len(extent)} dimensions, the attribute 'axes' {len(axes)}")
         return
     for dimension, axis in enumerate(axes):
         if axis != ".":
-            yield from _check_axis(data, signal, axis, dimension)
+            yield from _check_axis(data, extent, axis, dimension)
 
 
-def _check_axis(data: h5py.Group, signal: h5py.Dataset, name: str, dimension: int) -> Iterator[Finding]:
+def _check_axis(data: h5py.Group, extent: tuple[int, ...], name: str, dimension: int) -> Iterator[Finding]:
     axis = find(data, name)
     if not isinstance(axis, h5py.Dataset):
         yield Finding(data.name, "error", f"the axis {name!r} is not there or cannot be read")
         return
-    indices = data.attrs.get(f"{name}_indices", [dimension])
-    spanned = [int(i) for i in indices] if hasattr(indices, "__iter__") else [int(indices)]
-    if axis.ndim != len(spanned) or any(not 0 <= i < signal.ndim for i in spanned):
+    lengths, spanned = shape(axis), _spanned(data, name, dimension)
+    if lengths is None:
+        yield Finding(data.name, "error", f"the axis {name!r} holds no values")
+        return
+    if spanned is None:
+        yield Finding(data.name, "error", f"the attribute '{name}_indices' is no list of whole numbers")
+        return
+    if len(lengths) != len(spanned) or any(not 0 <= i < len(extent) for i in spanned):
         yield Finding(
-            data.name, "error", f"the axis {name!r} of {axis.ndim} dimensions cannot span dimensions {spanned}"
+            data.name, "error", f"the axis {name!r} of {len(lengths)} dimensions cannot span dimensions {spanned}"
         )
         return
-    for length, index in zip(axis.shape, spanned, strict=True):
-        if length not in (signal.shape[index], signal.shape[index] + 1):
+    for length, index in zip(lengths, spanned, strict=True):
+        if length not in (extent[index], extent[index] + 1):
             yield Finding(
                 data.name,
                 "error",
-                f"the axis {name!r} has {length} values along dimension {index}, the signal {signal.shape[index]}",
+                f"the axis {name!r} has {length} values along dimension {index}, the signal {extent[index]}",
             )
+
+
+def _spanned(data: h5py.Group, name: str, dimension: int) -> list[int] | None:
+    """The signal's dimensions that an axis spans: what its attribute ``_indices`` says, else its place in ``axes``."""
+    try:
+        written = data.attrs.get(f"{name}_indices")
+        if written is None:
+            return [dimension]
+        indices = np.asarray(written)
+    except UNREADABLE:
+        return None
+    return [int(i) for i in indices.ravel()] if indices.dtype.kind in "iu" else None

@@ -17,7 +17,8 @@ class DemoResult:
 
     technique: str
     dataset_file: Path
-    master_file: Path
+    master_file: Path | None
+    """None if the profile wants no master file."""
     raw_files: tuple[Path, ...]
     """Files that the detectors wrote."""
     run: str

@@ -11,6 +11,7 @@ from bluesky.preprocessors import SupplementalData
 
 from devices.id16a import simulated_id16a
 from devices.phantom import Phantom
+from devices.signals import signals_of
 from nexus_callbacks import NexusWriter
 from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
 from plans.demos.demo import Analysis, Demo, DemoResult, Progress
@@ -47,7 +48,8 @@ def run(directory: Path, profile: Path | None, seed: int, progress: Progress) ->
     directory = Path(directory).absolute()
     experiment = experiment_folder(directory)(METADATA)
     beamline = simulated_id16a(experiment / "detectors", seed=seed)
-    writer = NexusWriter(directory, profile=profile or profile_folder("id16a"))
+    signals = signals_of(*beamline.devices)
+    writer = NexusWriter(directory, profile=profile or profile_folder("id16a"), signals=signals)
     engine = RunEngine(dict(METADATA))
     engine.preprocessors.append(SupplementalData(baseline=beamline.baseline))
     engine.preprocessors.append(NumberedDatasets(engine.md, sample_folder(directory)))
@@ -60,7 +62,7 @@ def run(directory: Path, profile: Path | None, seed: int, progress: Progress) ->
     return DemoResult(
         technique="tomo",
         dataset_file=writer.files[uid],
-        master_file=writer.masters[uid],
+        master_file=writer.masters.get(uid),
         raw_files=tuple(beamline.camera.files),
         run=uid,
         truth=beamline.phantom,

@@ -162,6 +162,10 @@ GRIDS = {
         lambda b: bp.spiral_square(b.dets, b.x, b.y, 0, 0, 1, 3, 3, 4),
         {"motor2": lines(-1.5, 1.5, 4), "motor1": lines(-0.5, 0.5, 3)},
     ),
+    "spiral_square_even": (
+        lambda b: bp.spiral_square(b.dets, b.x, b.y, 0, 0, 3, 3, 4, 4),
+        {"motor2": lines(-1.5, 1.5, 4), "motor1": lines(-1.5, 1.5, 4)},
+    ),
     "rel_spiral_square": (
         move_to(lambda b: bp.rel_spiral_square(b.dets, b.x, b.y, 1, 3, 3, 4), x=2, y=4),
         {"motor2": lines(2.5, 5.5, 4), "motor1": lines(1.5, 2.5, 3)},
@@ -316,6 +320,7 @@ ENDED_EARLY = {
     "list_grid_scan_snaked": ["motor1", "motor2"],
     "rel_list_grid_scan": ["motor1", "motor2"],
     "spiral_square": ["motor2", "motor1"],
+    "spiral_square_even": ["motor2", "motor1"],
     "rel_spiral_square": ["motor2", "motor1"],
 }
 

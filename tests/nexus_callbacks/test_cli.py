@@ -19,6 +19,7 @@ definitions: [esrf]
 bindings: none
 constants:
   Sampel_name: Fe
+  InstrumentSource_distance: far
 values:
   InstrumentMonochromator_energy: data:mono_energie
   InstrumentSource_current: data:sx
@@ -37,7 +38,7 @@ def faulty(tmp_path):
     folder = tmp_path / "faulty"
     folder.mkdir()
     shutil.copy(profile_folder("id16a") / "signals.json", folder)
-    (folder / "profile.yml").write_text(FAULTY.replace("bindings: none\n", ""))
+    (folder / "profile.yml").write_text(FAULTY)
     return folder
 
 
@@ -57,11 +58,13 @@ def test_a_faulty_profile_tells_every_fault_with_file_and_line_and_ends_with_2(r
     done = run(app, ["demo", "tomo", "--profile", str(faulty), "-o", str(tmp_path / "out")])
     assert done.exit_code == 2
     for line, words in (
-        (5, "unknown variable 'Sampel_name'"),
-        (7, "no device has the data key 'mono_energie' (did you mean 'mono_energy'?)"),
-        (8, "'data:sx' has units 'mm'"),
-        (9, "no configuration field 'exposure'"),
-        (10, "the profile says 'deg'"),
+        (4, "unknown key 'bindings'"),
+        (6, "unknown variable 'Sampel_name'"),
+        (7, "InstrumentSource_distance: expected a number, got 'far'"),
+        (9, "no device has the data key 'mono_energie' (did you mean 'mono_energy'?)"),
+        (10, "'data:sx' has units 'mm'"),
+        (11, "no configuration field 'exposure'"),
+        (12, "the profile says 'deg'"),
     ):
         assert f"profile.yml, line {line}: " in done.stderr, done.stderr
         assert words in done.stderr
@@ -69,11 +72,21 @@ def test_a_faulty_profile_tells_every_fault_with_file_and_line_and_ends_with_2(r
     assert run(app, ["coverage", "--profile", str(faulty)]).exit_code == 2
 
 
-def test_an_unknown_key_is_told_with_its_line(run, faulty):
-    (faulty / "profile.yml").write_text(FAULTY)
+def test_a_missing_definition_hides_no_other_fault(run, faulty):
+    (faulty / "profile.yml").write_text(FAULTY.replace("[esrf]", "[esrf, esfr]"))
     done = run(app, ["coverage", "--profile", str(faulty)])
     assert done.exit_code == 2
-    assert "profile.yml, line 4: unknown key 'bindings'" in done.stderr
+    assert "profile.yml, line 3: unknown definition 'esfr' (did you mean 'esrf'?)" in done.stderr
+    assert "'mono_energie'" in done.stderr
+
+
+def test_a_technique_without_its_image_key_is_told_before_the_scan(run, tmp_path):
+    profile = tmp_path / "profile.yml"
+    profile.write_text("techniques:\n  tomo: {frames: data:cam, rotation_angle: data:phi}\n")
+    done = run(app, ["coverage", "--profile", str(profile), "--json"])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["tomo"]["missing_mandatory"] == ["image_key"]
+    assert "not checked: there is no signals.json" in done.stderr
 
 
 def test_a_directory_that_cannot_be_written_ends_with_2(run, tmp_path):
@@ -94,6 +107,7 @@ def test_the_profile_of_the_beamline_has_no_fault(run):
     assert done.exit_code == 0
     told = json.loads(done.stdout)
     assert told["tomo"]["claimed"] > 120
+    assert told["tomo"]["missing_mandatory"] == []
 
 
 def test_validate_ends_with_1_for_a_bad_file_and_0_for_a_good_one(run, tmp_path):
@@ -108,14 +122,27 @@ def test_validate_ends_with_1_for_a_bad_file_and_0_for_a_good_one(run, tmp_path)
     assert told["files"][0]["findings"]
 
 
+def test_names_with_brackets_are_printed_as_they_are(run, tmp_path):
+    for name in ("no[/x].h5", "[red]b.h5"):
+        done = run(app, ["validate", str(tmp_path / name)])
+        assert done.exit_code == 1
+        assert name in done.output.replace("\n", "")
+
+
+def test_what_is_allowed_is_listed_with_its_reason_on_demand(run, tmp_path):
+    done = run(app, ["validate", "--all", str(write_a_run(tmp_path))])
+    assert "because: " in done.output
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no HDF5"])
 def test_what_is_no_file_of_ours_is_bad_not_a_traceback(run, tmp_path, content):
     path = tmp_path / "x.h5"
     if content is not None:
         path.write_bytes(content)
     for command in ("validate", "coverage"):
-        done = run(app, [command, str(path)])
+        done = run(app, [command, str(path), "--json"])
         assert done.exit_code == 1, done.output
+        json.loads(done.stdout)
         assert not done.exception or isinstance(done.exception, SystemExit)
 
 

@@ -124,6 +124,17 @@ def test_snake_axes_name_motors_in_the_words_of_the_plan():
     assert gridded({**document, "snake_axes": "True"}, AXES, none, 6).order.tolist() == [0, 1, 3, 2, 4, 5]
 
 
+def test_lines_are_numbered_as_the_plan_has_them():
+    """Each point read twice, x backwards, y to and fro: the position decides, the plan numbers the lines."""
+    args = ["Axis('x')", [2, 1, 0], "Axis('y')", [4, 9, 6]]
+    document = {"shape": (3, 3), "plan_pattern": "outer_list_product", "plan_pattern_args": {"args": args}}
+    points = [(x, y) for x in args[1] for y in args[3] for _ in range(2)]
+    grid = gridded(document, AXES, columns(points), 18)
+    assert grid.order.tolist() == [place for place in range(9) for _ in range(2)]
+    assert grid.axes[0].positions.tolist() == [2, 1, 0]
+    assert grid.axes[1].positions.tolist() == [4, 9, 6]
+
+
 def test_two_points_that_differ_by_jitter_are_no_two_lines():
     """A square spiral that ended after two points: y has read 1e-6 more, which is no step."""
     document = start((2, 3), hints={"gridding": "rectilinear_nonsequential"}, plan_pattern="spiral_square")

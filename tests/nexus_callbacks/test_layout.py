@@ -58,6 +58,9 @@ class Readings:
     def length(self, stream, key):
         return 0
 
+    def written(self, stream, key):
+        return ("f", ()) if self.count(stream) and key in self._rows[stream][0] else None
+
 
 def layout(*columns, **sources):
     conversions = {"count": "count"} if "count" in sources else {}

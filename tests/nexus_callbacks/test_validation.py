@@ -2,14 +2,17 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 from nexus_callbacks.definition import Field, Group
-from nexus_callbacks.validation import allowed, nxdl, validate
+from nexus_callbacks.validation import allowed, nodes, nxdl, validate
 
 N = 6
 START, END = "2026-01-31T12:00:00.5+01:00", "2026-01-31T11:30:00Z"  # half an hour later, in another zone
@@ -223,11 +226,6 @@ BROKEN = {
         "/entry",
         "is before start_time",
     ),
-    "unknown units": (
-        lambda f: put(f["entry/sample"], "thickness", 1.0, "furlongs_per_fortnoon"),
-        "/entry/sample/thickness",
-        "units 'furlongs_per_fortnoon' are unknown",
-    ),
     "units of another dimension": (
         lambda f: f["entry/instrument/detector/distance"].attrs.update(units="s"),
         "/entry/instrument/detector/distance",
@@ -390,6 +388,445 @@ def test_a_subentry_is_checked_against_its_own_definition(path):
     assert any(p.startswith("/entry/fluo") and "required" in m for p, m in errors(path))
 
 
+def test_units_that_nobody_knows_are_a_warning_for_a_device_may_say_anything(path):
+    change(path, lambda f: put(f["entry/sample"], "thickness", 1.0, "furlongs_per_fortnoon"))
+    report = validate(path)
+    assert report.valid
+    assert [(f.path, f.message) for f in report.warnings] == [
+        ("/entry/sample/thickness", "the units 'furlongs_per_fortnoon' are unknown")
+    ]
+
+
+# Files that were not written to their end
+
+
+def test_a_file_that_is_being_written_or_was_left_so_is_told(path):
+    change(path, lambda f: f.attrs.update(state="writing"))
+    (warning,) = validate(path).warnings
+    assert (warning.path, warning.message) == ("/", "the file is being written, or its session was killed")
+    assert warning.remedy
+
+
+def test_an_incomplete_file_is_told_with_its_reason_and_also_below_its_master(path):
+    change(path, lambda f: f.attrs.update(state="incomplete", state_reason="rows: the disk is full"))
+    message = "the file is incomplete: rows: the disk is full"
+    assert [(f.path, f.message) for f in validate(path).warnings] == [("/", message)]
+    assert [(f.path, f.message) for f in validate(master(path, "scan.h5")).warnings] == [("/entry_0001", message)]
+
+
+def test_a_complete_file_says_nothing_of_it(path):
+    change(path, lambda f: f.attrs.update(state="complete"))
+    assert validate(path).warnings == ()
+
+
+# Files in use
+
+
+@pytest.mark.parametrize("locking", [None, True, False, "best-effort"])
+@pytest.mark.parametrize("mode", ["r", "r+"])
+def test_a_notebook_of_this_process_may_hold_the_file_open(path, mode, locking):
+    with h5py.File(path, mode, locking=locking):
+        report = validate(path)
+    assert report.findings == validate(path).findings
+    assert report.valid
+
+
+def test_a_notebook_may_hold_the_dataset_open_below_a_master(path):
+    top = master(path, "scan.h5")
+    with h5py.File(path):
+        assert validate(top).errors == ()
+
+
+def test_files_held_open_in_two_ways_are_told_as_such(path):
+    frames_by_link(path)
+    with h5py.File(path, locking=False), h5py.File(path.parent / "camera.h5", locking=True):
+        found = validate(path).errors
+    assert any(f.path == "/entry/instrument/detector/data" and "held open" in f.message for f in found)
+    assert all("damaged" not in f.remedy for f in found)
+
+
+def test_another_program_s_lock_is_told_as_that(path):
+    program = "import sys; from nexus_callbacks.validation import validate; print(validate(sys.argv[1]).errors)"
+    with h5py.File(path, "r+", locking=True):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(path)],
+            env={**os.environ, "HDF5_USE_FILE_LOCKING": "TRUE", "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert "is locked by another program" in done.stdout
+    assert "cannot be read as HDF5" not in done.stdout
+
+
+# Frames by external link
+
+
+def frames_by_link(path, folder="."):
+    def link(file):
+        detector = file["entry/instrument/detector"]
+        del detector["data"]
+        detector["data"] = h5py.ExternalLink(f"{folder}/camera.h5", "/frames")
+
+    change(path, link)
+
+
+def test_frames_by_external_link_are_valid_also_through_a_master(path):
+    frames_by_link(path)
+    assert [str(f) for f in (*validate(path).errors, *validate(path).warnings)] == []
+    report = validate(master(path, "scan.h5"))
+    assert [str(f) for f in (*report.errors, *report.warnings)] == []
+
+
+def test_frames_by_external_link_move_with_their_folder(path, tmp_path_factory, monkeypatch):
+    frames_by_link(path)
+    master(path, "scan.h5")
+    target = tmp_path_factory.mktemp("elsewhere") / "moved"
+    path.parent.rename(target)
+    monkeypatch.chdir("/")
+    for name in ("scan.h5", "master.h5"):
+        report = validate(target / name)
+        assert report.errors == report.warnings == ()
+
+
+def test_frames_by_external_link_whose_file_is_gone_are_told_with_a_remedy(path):
+    frames_by_link(path)
+    (path.parent / "camera.h5").unlink()
+    for report, entry in ((validate(path), "/entry"), (validate(master(path, "scan.h5")), "/entry_0001")):
+        (error,) = [f for f in report.errors if f.path == f"{entry}/instrument/detector/data"]
+        assert error.message == "links to ./camera.h5, which does not exist"
+        assert "put the file back" in error.remedy
+        assert any(f.path == f"{entry}/data" and "the signal 'data' is not there" in f.message for f in report.errors)
+
+
+def test_no_remedy_names_a_command_that_does_not_exist(path):
+    from nexus_callbacks.cli import app
+
+    commands = {c.name or c.callback.__name__ for c in app.registered_commands}
+    frames_by_link(path)
+    (path.parent / "camera.h5").unlink()
+    for finding in validate(path).findings:
+        words = finding.remedy.replace(",", " ").split()
+        named = [words[i + 1] for i, word in enumerate(words[:-1]) if word == "nexus-callbacks"]
+        assert set(named) <= commands
+
+
+# Virtual datasets that do not fit their source
+
+
+def virtual(path, shape, source_shape, declared=None):
+    """A virtual dataset of the shape, of one source that was declared to have another shape than it has."""
+    with h5py.File(path.parent / "odd.h5", "w") as raw:
+        raw["x"] = np.arange(np.prod(source_shape), dtype="i8").reshape(source_shape)
+    layout = h5py.VirtualLayout(shape, "i8")
+    layout[:] = h5py.VirtualSource("odd.h5", "x", shape=declared or shape)
+    change(path, lambda f: group(f["entry"], "c", "NXcollection").create_virtual_dataset("v", layout))
+    report = validate(path)
+    return [f.severity for f in report.findings if f.path == "/entry/c/v" and f.severity != "info"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "source", "told"),
+    [
+        ((5, 6), (5, 6), []),
+        ((5, 1, 6), (5, 6), []),  # HDF5 reads it, and no value is elsewhere
+        ((5, 6), (7, 6), ["error"]),  # unreadable: more than there is place for
+        ((5, 6), (4, 6), ["error"]),
+        ((5, 6), (6, 5), ["error"]),  # readable, and garbled
+        ((5, 6), (30,), ["warning"]),  # a map of a list
+    ],
+)
+def test_a_source_that_is_mapped_as_a_whole_must_have_the_shape_of_its_place(path, shape, source, told):
+    assert virtual(path, shape, source) == told
+
+
+def test_a_part_of_a_source_of_another_rank_is_told(path):
+    with h5py.File(path.parent / "odd.h5", "w") as raw:
+        raw["x"] = np.zeros((5, 6), "i8")
+    layout = h5py.VirtualLayout((5, 1, 6), "i8")
+    layout[0:5] = h5py.VirtualSource("odd.h5", "x", shape=(5, 1, 6))[0:5]
+    change(path, lambda f: group(f["entry"], "c", "NXcollection").create_virtual_dataset("v", layout))
+    assert ("/entry/c/v", "takes frames of 3 dimensions from x in odd.h5, which has 2") in errors(path)
+
+
+def test_a_growing_source_of_another_rank_or_smaller_frames_is_told(path):
+    more = slice(0, h5py.h5s.UNLIMITED)
+    for number, real in enumerate([(5, 6), (5, 1, 4)]):
+        with h5py.File(path.parent / f"odd{number}.h5", "w") as raw:
+            raw.create_dataset("x", real, "i8", maxshape=(None, *real[1:]))
+        layout = h5py.VirtualLayout((1, 1, 6), "i8", maxshape=(None, 1, 6))
+        source = h5py.VirtualSource(f"odd{number}.h5", "x", shape=(1, 1, 6), maxshape=(None, 1, 6))
+        layout[more, :, :] = source[more, :, :]
+        name = f"v{number}"
+        change(path, lambda f, name=name, layout=layout: f["entry"].create_virtual_dataset(name, layout))
+    assert {p for p, _ in errors(path)} == {"/entry/v0", "/entry/v1"}
+
+
+# Files without end
+
+
+def test_groups_nested_without_end_are_one_warning(path):
+    def nest(file):
+        inner = group(file["entry"], "c", "NXcollection")
+        for _ in range(nodes.DEEPEST + 200):
+            inner = group(inner, "g", "NXcollection")
+
+    change(path, nest)
+    report = validate(path)
+    assert report.errors == ()
+    (warning,) = report.warnings
+    assert f"below {nodes.DEEPEST} groups" in warning.message
+
+
+def test_groups_nested_as_deep_as_is_looked_at_are_no_trouble_to_nexusformat(path):
+    def nest(file):
+        inner = group(file["entry"], "c", "NXcollection")
+        for _ in range(nodes.DEEPEST - 2):
+            inner = group(inner, "g", "NXcollection")
+
+    change(path, nest)
+    report = validate(path)
+    assert report.errors == report.warnings == ()
+
+
+def test_links_that_multiply_are_one_warning(path):
+    """Forty groups, each with two links to the next: 2⁴⁰ ways to go."""
+
+    def multiply(file):
+        top = group(file["entry"], "c", "NXcollection")
+        for number in range(40):
+            made = group(top, f"g{number}", "NXcollection")
+            for name in "xy" if number < 39 else "":
+                made[name] = h5py.SoftLink(f"/entry/c/g{number + 1}")
+
+    change(path, multiply)
+    report = validate(path)
+    assert report.errors == ()
+    assert [f"first {nodes.MOST} objects" in f.message for f in report.warnings] == [True]
+
+
+# Hostile files
+
+
+def timed(parent, name):
+    """An attribute of a type that numpy does not have."""
+    if name in parent.attrs:
+        del parent.attrs[name]
+    h5py.h5a.create(parent.id, name.encode(), h5py.h5t.UNIX_D64LE, h5py.h5s.create(h5py.h5s.SCALAR))
+
+
+def timed_field(parent, name):
+    if name in parent:
+        del parent[name]
+    h5py.h5d.create(parent.id, name.encode(), h5py.h5t.UNIX_D64LE, h5py.h5s.create(h5py.h5s.SCALAR))
+
+
+def pointing_to(parent, source):
+    layout = h5py.VirtualLayout((5,), "f8")
+    layout[:] = h5py.VirtualSource(*source, (5,))
+    parent.create_virtual_dataset("v", layout)
+
+
+def indices(value):
+    return lambda f: f["entry/data"].attrs.__setitem__("rotation_angle_indices", value)
+
+
+def record(text):
+    return lambda f: put(f["entry/nexus_callbacks/coverage"], "data", text)
+
+
+NO_LIST = "'rotation_angle_indices' is no list of whole numbers"
+NO_RECORD = "is no coverage record"
+HOSTILE = {
+    "a class of H5T_TIME": (lambda f: timed(f["entry"], "NX_class"), "/entry", "has the class None"),
+    "a default of H5T_TIME": (lambda f: timed(f["entry"], "default"), "/entry", "no attribute 'default'"),
+    "a time of H5T_TIME": (lambda f: timed_field(f["entry"], "start_time"), "/entry", ""),
+    "a record of H5T_TIME": (
+        lambda f: timed_field(f["entry/nexus_callbacks/coverage"], "data"),
+        "/entry/nexus_callbacks/coverage",
+        NO_RECORD,
+    ),
+    "a name that is not UTF-8": (
+        lambda f: h5py.h5g.create(f["entry"].id, b"\xff"),
+        "/entry",
+        "names that are not UTF-8",
+    ),
+    "a name at the root that is not UTF-8": (lambda f: h5py.h5g.create(f.id, b"\xff"), "/", "names that are not UTF-8"),
+    "indices that are nothing": (indices(h5py.Empty("i")), "/entry/data", NO_LIST),
+    "indices that are infinite": (indices(float("inf")), "/entry/data", NO_LIST),
+    "indices that are complex": (indices(1j), "/entry/data", NO_LIST),
+    "indices that are text": (indices("abc"), "/entry/data", NO_LIST),
+    "indices that are a compound": (indices(np.zeros((), [("a", int)])), "/entry/data", NO_LIST),
+    "indices of H5T_TIME": (lambda f: timed(f["entry/data"], "rotation_angle_indices"), "/entry/data", NO_LIST),
+    "indices that are a reference": (
+        lambda f: f["entry/data"].attrs.__setitem__("rotation_angle_indices", f["entry"].ref),
+        "/entry/data",
+        NO_LIST,
+    ),
+    "a signal that is nothing": (
+        lambda f: put(f["entry/data"], "data", h5py.Empty("f")),
+        "/entry/data",
+        "the signal 'data' holds no values",
+    ),
+    "an axis that is nothing": (
+        lambda f: put(f["entry/data"], "rotation_angle", h5py.Empty("f")),
+        "/entry/data",
+        "the axis 'rotation_angle' holds no values",
+    ),
+    "a mandatory field that is nothing": (
+        lambda f: put(f["entry/sample"], "name", h5py.Empty("f")),
+        "/entry/sample/name",
+        "mandatory Sample_name is empty",
+    ),
+    "frames of nothing": (
+        lambda f: [put(f["entry"], "n", h5py.Empty("f")), pointing_to(f["entry"], (".", "/entry/n"))],
+        "/entry/v",
+        "takes frames from /entry/n in this file, which holds no values",
+    ),
+    "frames of a file with a long name": (
+        lambda f: pointing_to(f["entry"], ("x" * 5000, "/")),
+        "/entry/v",
+        "which does not exist",
+    ),
+    "frames of a folder": (lambda f: pointing_to(f["entry"], ("..", "/")), "/entry/v", "which is no regular file"),
+    "a link to a file with a long name": (
+        lambda f: f["entry"].__setitem__("l", h5py.ExternalLink("x" * 5000, "/")),
+        "/entry/l",
+        "which does not exist",
+    ),
+    "a link at the root to a file with a long name": (
+        lambda f: f.__setitem__("l", h5py.ExternalLink("x" * 5000, "/")),
+        "/l",
+        "which does not exist",
+    ),
+    "a link to itself": (lambda f: f["entry"].__setitem__("l", h5py.SoftLink("/entry/l")), "/entry/l", "is a link to"),
+    "a link at the root to nothing": (
+        lambda f: f.__setitem__("l", h5py.SoftLink("/nothing")),
+        "/l",
+        "is a link that leads nowhere",
+    ),
+    "raw data in a file with a long name": (
+        lambda f: f["entry"].create_dataset("r", (5,), "f8", external=[("/x" + "x" * 300, 0, 40)]),
+        "/entry/r",
+        "which does not exist",
+    ),
+    "paths that are a number": (
+        record('{"mandatory": {}, "variables": {"a": {"paths": 5}}}'),
+        "/entry/nexus_callbacks/coverage",
+        NO_RECORD,
+    ),
+    "paths in paths": (
+        record('{"mandatory": {}, "variables": {"a": {"paths": [[1]]}}}'),
+        "/entry/nexus_callbacks/coverage",
+        NO_RECORD,
+    ),
+    "a record of brackets": (record("[" * 100_000), "/entry/nexus_callbacks/coverage", NO_RECORD),
+    "a record of digits": (record("9" * 5000), "/entry/nexus_callbacks/coverage", NO_RECORD),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_told_of_and_raises_nothing(path, name):
+    how, where, message = HOSTILE[name]
+    change(path, how)
+    found = [(f.path, f.message) for f in validate(path).findings if f.severity != "info"]
+    assert any(p == where and message in m for p, m in found), found
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+@pytest.mark.parametrize("link", ["entry/l", "l", None])
+def test_a_pipe_is_not_waited_at(path, link):
+    pipe = path.parent / "pipe.h5"
+    os.mkfifo(pipe)
+    if link is not None:
+        change(path, lambda f: f.__setitem__(link, h5py.ExternalLink("pipe.h5", "/")))
+    assert [(p, m.split("which ")[-1]) for p, m in errors(path if link else pipe)] == [
+        (f"/{link or ''}", "is no regular file")
+    ]
+
+
+@pytest.mark.parametrize("name", ["a\0b.h5", "x" * 5000])
+def test_a_name_that_no_file_can_have_is_no_file(name):
+    assert errors(name) == [("/", "there is no such file")]
+
+
+def test_an_unforeseen_exception_in_one_check_leaves_the_others(path, monkeypatch):
+    from nexus_callbacks.validation import plot
+
+    def fall(data):
+        raise ZeroDivisionError("unforeseen")
+
+    monkeypatch.setattr(plot, "check_data", fall)
+    change(path, lambda f: put(f["entry"], "start_time", "yesterday"))
+    found = errors(path)
+    assert ("/entry/data", "cannot be checked: ZeroDivisionError: unforeseen") in found
+    assert any(p == "/entry/start_time" for p, _ in found)
+
+
+def test_a_finding_holds_nothing_that_a_terminal_obeys(path):
+    change(path, lambda f: group(f["entry"], "bell\a\x1b[31m", "NXcollection"))
+    change(path, lambda f: f["entry/sample"].__setitem__("l", h5py.SoftLink("/\x1b[2J\n")))
+    change(path, lambda f: f["entry"].attrs.create("default", np.bytes_(b"\xff\xfe")))
+    report = validate(path)
+    assert not report.valid
+    for finding in report.findings:
+        assert str(finding).isprintable()
+        assert str(finding).encode("utf-8")
+
+
+VARIANTS = 240
+FUZZ = """
+import faulthandler, random, sys
+from pathlib import Path
+from nexus_callbacks import coverage
+from nexus_callbacks.validation import Report, validate
+
+good, path, first, last = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+for number in range(first, last):
+    faulthandler.dump_traceback_later(30, exit=True)
+    dice, content = random.Random(number), bytearray(good)
+    if number % 4 == 0:
+        del content[dice.randrange(len(content)):]
+    else:
+        for _ in range(dice.choice([1, 3, 10, 50, 300])):
+            place = dice.randrange(len(content) if dice.random() < 0.5 else 8000)
+            content[place] = {1: content[place] ^ 1 << dice.randrange(8), 2: 0, 3: dice.randrange(256)}[number % 4]
+    path.write_bytes(content)
+    print(number, flush=True)
+    assert type(validate(path)) is Report
+    try:
+        coverage(path)
+    except (OSError, ValueError):
+        pass
+"""
+
+
+def test_damaged_files_give_a_report_and_no_exception(path):
+    """Where HDF5 itself crashes or waits for ever, which no program can mend, the innermost frame is h5py's."""
+    camera, number, crashes = path.parent / "damaged.h5", 0, 0
+    while number < VARIANTS:
+        done = subprocess.run(
+            [sys.executable, "-X", "faulthandler", "-W", "ignore", "-c", FUZZ]
+            + [str(path), str(camera), str(number), str(VARIANTS)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=280,
+        )
+        if done.returncode == 0:
+            break
+        number = int(done.stdout.split()[-1])
+        frames = [line for line in done.stderr.splitlines() if line.startswith("  File ")]
+        died = "Fatal Python error" in done.stderr or "Timeout (" in done.stderr
+        assert died, f"variant {number}: {done.stderr}"
+        assert frames, f"variant {number}: {done.stderr}"
+        assert "h5py" in Path(frames[0].split('"')[1]).parts, f"variant {number}: {done.stderr}"
+        number, crashes = number + 1, crashes + 1
+    assert crashes < VARIANTS / 20
+
+
 # ESRF's own shape
 
 # Values that NXDL lists. All that is text below is a dummy, and these fields take no dummies.
@@ -446,6 +883,11 @@ def test_the_whole_esrf_definition_is_valid_but_for_what_is_allowed(whole):
     assert report.errors == report.warnings == ()
     assert len(report.allowed) > 100
     assert all(f.severity == "info" for f in report.allowed)
+    assert sum(report.allowed_reasons.values()) == len(report.allowed)
+    counts = list(report.allowed_reasons.values())
+    assert counts == sorted(counts, reverse=True)
+    assert report.allowed_reasons["ESRF keeps a device's motors with the device"] > 1
+    assert json.loads(json.dumps(report.as_dict()))["allowed_reasons"] == report.allowed_reasons
 
 
 def test_every_line_of_the_allow_list_is_needed_and_has_its_reason(whole):

@@ -53,6 +53,7 @@ RE.preprocessors.append(NumberedDatasets(RE.md, sample_folder(data_root)))
 # The profile is checked against the devices that are there: a mistake is told now, not after the scan.
 writer = NexusWriter(data_root, profile=profile, signals=signals_of(*id16a.devices))
 RE.subscribe(writer)
+RE.subscribe(lambda name, doc: print("written:", writer.files.get(doc["run_start"], "nothing")), "stop")
 atexit.register(writer.close)
 
 tomo_scan = partial(tomo.tomo_scan, id16a)
