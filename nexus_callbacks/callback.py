@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import itertools
 import logging
 import os
+import sys
+import threading
 import time
+import weakref
 from pathlib import Path
 from types import TracebackType
 
@@ -13,16 +18,20 @@ from nexus_callbacks import hdf5, naming
 from nexus_callbacks.bindings import Signals
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
+from nexus_callbacks.follower import Followed, Follower
 from nexus_callbacks.master import MasterError, add_dataset
 from nexus_callbacks.recipes import Recipes
+from nexus_callbacks.recovery import recover_from
 from nexus_callbacks.routing import Router
 from nexus_callbacks.run import Run
+from nexus_callbacks.spool import Session, Spool
 from nexus_callbacks.writer import Writer
 
 log = logging.getLogger("nexus_callbacks")
 
 FLUSH_INTERVAL = 1.0
 """Rows are brought into the file when this many s have passed since they last were (design D6)."""
+CLOSED = "the writer was closed before the run stopped"
 MOST_TOLD = 1000
 """Messages that are remembered, so that each is told once; a session of months must not fill the memory with them."""
 
@@ -47,6 +56,11 @@ class NexusWriter:
     signals
         What the session's devices have (``devices.signals.signals_of``), to check the profile against; None takes the
         ``signals.json`` beside the profile, where there is one.
+    journal
+        True, or the folder of a spool: documents are appended to a journal, and a thread of the writer's own brings
+        them into the file, so that a slow or full disk never holds the scan up and nothing is lost with the session
+        (:func:`~nexus_callbacks.recovery.recover`). The file is complete a moment after the run has stopped: see
+        :meth:`wait`. False: each document is written as it comes, and the file is complete when the run is.
 
     Raises
     ------
@@ -55,7 +69,11 @@ class NexusWriter:
     """
 
     def __init__(
-        self, directory: str | Path = ".", profile: str | Path | None = None, signals: Signals | None = None
+        self,
+        directory: str | Path = ".",
+        profile: str | Path | None = None,
+        signals: Signals | None = None,
+        journal: bool | str | Path = False,
     ) -> None:
         self.directory = Path(directory).expanduser().absolute()
         self.files: dict[str, Path] = {}
@@ -66,6 +84,18 @@ class NexusWriter:
         self._skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": "entry"})
         self._router = Router()
         self._runs: dict[str, Run] = {}
+        self._profile = Path(profile).absolute() if profile is not None else None
+        self._journaled: dict[str, Followed] = {}
+        self._follower: Follower | None = None
+        self._spool: Spool | None = None
+        self._session: Session | None = None
+        if journal:
+            self._spool = Spool(Path(journal) if isinstance(journal, str | Path) else None)
+            self._follower = Follower(self._tell)
+            _followers.add(self._follower)
+            # Beside everything else: what a dead session left must not keep the first scan waiting.
+            spool, tell = self._spool, self._tell
+            threading.Thread(target=lambda: recover_from(spool, tell), name="nexus-recover", daemon=True).start()
         self._flushed = time.monotonic()
         self._told: dict[str, None] = {}
         _check_writable(self.directory)
@@ -88,7 +118,9 @@ class NexusWriter:
         uid: str | None = None
         try:
             uid = self._router.owner(name, doc)
-            if uid is not None:
+            if uid is not None and self._follower is not None:
+                self._append(uid, name, doc)
+            elif uid is not None:
                 self._feed(uid, name, doc)
             elif name in ("event", "event_page", "datum", "datum_page", "stream_datum"):
                 self._tell(f"A document of kind {name!r} belongs to no run that is being written: it is not in a file")
@@ -98,13 +130,24 @@ class NexusWriter:
     def ready(self) -> None:
         """Return when the writer can take documents: at once."""
 
-    def wait(self) -> None:
-        """Return when every run that has stopped is in its file: at once, as this happens at the stop document."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return when every run that has stopped is in its file; False if ``timeout`` (s) was over before.
+
+        Without a journal that is at once, as it happens at the stop document.
+        """
+        return self._follower is None or self._follower.wait(timeout)
 
     def close(self) -> None:
-        """Close the files of runs that did not stop; they are marked as incomplete."""
+        """Close the files of runs that did not stop; they are marked as incomplete. Waits for the others."""
         for uid in list(self._runs):
-            self._abandon(uid, "the writer was closed before the run stopped")
+            self._abandon(uid, CLOSED)
+        for uid in list(self._journaled):
+            self._router.close(uid)
+            self._journaled.pop(uid).end(CLOSED)
+        self.wait()
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def __enter__(self) -> NexusWriter:
         return self
@@ -118,14 +161,16 @@ class NexusWriter:
 
     def _start(self, doc: Document) -> None:
         faults = [Fault(f"no {key!r}", Place("start document")) for key in ("uid", "time") if key not in doc]
-        if faults or doc["uid"] in self._runs:
+        if faults or str(doc["uid"]) in self._router.runs:
             raise FaultError(faults or [Fault(f"run {doc['uid']} is being written already", Place("start document"))])
         try:
             path = self._reserve(self._recipes.wanted_paths(doc, self.directory).dataset)
         except (TypeError, ValueError, OverflowError) as error:
             raise _refused(error) from error
         try:
-            run = self._begin(doc, path)
+            run = self._begin(doc, path) if self._follower is None else None
+            if run is None:
+                self._begin_journal(doc, path)
         except BaseException as error:
             path.unlink(missing_ok=True)  # Nothing of the run is in it: it must not pass for a dataset.
             if isinstance(error, Exception):
@@ -133,7 +178,8 @@ class NexusWriter:
             raise
         uid = str(doc["uid"])
         self.files[uid] = path
-        self._runs[uid] = run
+        if run is not None:
+            self._runs[uid] = run
         self._router.open(uid)
 
     def _reserve(self, wanted: Path) -> Path:
@@ -159,16 +205,53 @@ class NexusWriter:
             raise
         return run
 
+    def _begin_journal(self, doc: Document, path: Path) -> None:
+        """Begin a run's journal, and have it followed."""
+        assert self._follower is not None  # Both are made with ``journal``.
+        assert self._spool is not None
+        recipe = self._recipes.recipe(doc, path)
+        uid = str(doc["uid"])
+        header = {
+            "uid": uid,
+            "target": str(path),
+            "directory": str(self.directory),
+            "profile": str(self._profile) if self._profile else None,
+            "pid": os.getpid(),
+            "created": time.time(),
+        }
+        if self._session is None:
+            try:
+                self._session = self._spool.session()
+            except OSError as error:
+                self._tell(f"no journal can be written: {error}")
+        followed = Followed(
+            uid,
+            self._session,
+            header,
+            open_run=lambda: Run(Writer(path), recipe, self._tell, self._recipes.roots),
+            finished=lambda run: self._finished(uid, run),
+            tell=self._tell,
+        )
+        followed.append("start", doc)
+        self._journaled[uid] = followed
+        self._follower.follow(followed)
+
+    def _append(self, uid: str, name: str, doc: Document) -> None:
+        followed = self._journaled[uid]
+        followed.append(name, doc)
+        if name == "stop" and self._follower is not None:
+            del self._journaled[uid]
+            self._router.close(uid)
+            followed.end()
+            self._follower.wake()
+
     def _feed(self, uid: str, name: str, doc: Document) -> None:
         run = self._runs[uid]
         run.feed(name, doc)
         if name == "stop":
             del self._runs[uid]
             self._router.close(uid)
-            if not run.path.exists():
-                self._tell(f"{run.path} was removed while it was written: its data is lost")
-            else:
-                self._link_into_master(uid, run)
+            self._finished(uid, run)
         elif time.monotonic() - self._flushed >= FLUSH_INTERVAL:
             self._flush()
 
@@ -179,6 +262,12 @@ class NexusWriter:
                 run.write_rows()
             except Exception as error:  # Its rows stay pending; the other runs go on.
                 self._tell(f"{self.files[uid]}: rows could not be written yet: {error}")
+
+    def _finished(self, uid: str, run: Run) -> None:
+        if run.path.exists():
+            self._link_into_master(uid, run)
+        else:
+            self._tell(f"{run.path} was removed while it was written: its data is lost")
 
     def _link_into_master(self, uid: str, run: Run) -> None:
         wanted = self._recipes.wanted_paths(run.start, self.directory)
@@ -213,6 +302,25 @@ class NexusWriter:
         if len(self._told) > MOST_TOLD:
             del self._told[next(iter(self._told))]
         log.warning("%s", message)
+
+
+_followers: weakref.WeakSet[Follower] = weakref.WeakSet()
+
+
+def _wait_at_exit() -> None:
+    """A session that ends waits for its files; Ctrl-C leaves them to ``recover``."""
+    busy = sum(follower.busy() for follower in list(_followers))
+    if not busy:
+        return
+    sys.stderr.write(
+        f"nexus_callbacks: finishing {busy} file{'s' if busy > 1 else ''} (Ctrl-C leaves it to recover) …\n"
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        for follower in list(_followers):
+            follower.wait()
+
+
+atexit.register(_wait_at_exit)
 
 
 def _refused(error: Exception) -> FaultError:

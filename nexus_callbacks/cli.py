@@ -20,6 +20,7 @@ from nexus_callbacks import demos, show
 from nexus_callbacks.coverage import read as read_coverage
 from nexus_callbacks.faults import FaultError
 from nexus_callbacks.recipes import Recipes
+from nexus_callbacks.recovery import recover
 from nexus_callbacks.validation import Report, validate
 
 app = typer.Typer(
@@ -154,6 +155,32 @@ def validate_files(
     if as_json:
         print(json.dumps({"valid": all(r.valid for r in reports), "files": [r.as_dict() for r in reports]}))
     if not all(report.valid for report in reports):
+        raise typer.Exit(BAD)
+
+
+@app.command("recover")
+def recover_files(
+    spool: Annotated[Path | None, typer.Argument(help="Folder of the journals; without it the default one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Complete the files of sessions that died, from their journals.
+
+    What a living session still writes is left alone.
+    """
+    console = _console(as_json)
+    troubles: list[str] = []
+    found = recover(spool, troubles.append)
+    for each in found:
+        what = "complete" if each.complete else "all that its session emitted before it died"
+        console.print(f"recovered  {_short(each.path)}: {what}", markup=False, soft_wrap=True)
+    if not found:
+        console.print("there is nothing to recover")
+    for trouble in troubles:
+        console.print(trouble, style="red", markup=False, soft_wrap=True)
+    if as_json:
+        files = [{"uid": each.uid, "file": str(each.path), "complete": each.complete} for each in found]
+        print(json.dumps({"recovered": files, "troubles": troubles}))
+    if troubles:
         raise typer.Exit(BAD)
 
 

@@ -97,7 +97,9 @@ class Generic:
         for name in ("exit_status", "reason"):
             if stop.get(name):
                 found.append(additions.Field(f"{home}/{name}", str(stop[name])))
-        return [*found, *_note(f"{home}/stop", "Stop document of the run", stop)]
+        if "uid" in stop:  # Else there was none, and the time is that of the last row.
+            found += _note(f"{home}/stop", "Stop document of the run", stop)
+        return found
 
     # -- measurement -----------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ other. It keeps the rows which are not written yet, and what its detectors told 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,22 @@ class Run:
         Called once with each thing that the scientist should know, as a sentence.
     roots
         A detector's own path prefix → ours.
+    path
+        Where the file will be in the end, if it is written under another name.
     """
 
-    def __init__(self, writer: Writer, recipe: Recipe, tell: Tell, roots: Mapping[str, str] | None = None) -> None:
-        self.path = writer.path
+    def __init__(
+        self,
+        writer: Writer,
+        recipe: Recipe,
+        tell: Tell,
+        roots: Mapping[str, str] | None = None,
+        path: Path | None = None,
+    ) -> None:
+        self.path = path or writer.path
         self.start: Document = {}
+        self.failed: list[str] = []
+        """Parts that could not be written when the run ended; the file is incomplete without them."""
         self._writer = writer
         writer.on_fault = self.fault
         self._tell = tell
@@ -114,37 +126,34 @@ class Run:
             self._writer.apply(self._layout.first(table.stream.name, table.first))
 
     def _stop(self, document: Document) -> None:
-        """Write what needs the whole run. A part that fails costs only itself, and the file says so."""
+        self._finish(document, "")
+
+    def _finish(self, stop: Document, reason: str) -> None:
+        """Write what needs the whole run and close the file. A part that fails costs only itself, and is told."""
         steps: list[tuple[str, Callable[[], None]]] = [
             ("rows", self.write_rows),
-            ("frames", lambda: self._link_all_frames(whole=document.get("exit_status") == "success")),
-            ("final readings, plots and links", lambda: self._writer.apply(self._layout.finish(document, self))),
+            ("frames", lambda: self._link_all_frames(whole=stop.get("exit_status") == "success")),
+            ("final readings, plots and links", lambda: self._writer.apply(self._layout.finish(stop, self))),
             ("coverage", lambda: self._writer.apply(self._layout.account())),
+            (
+                "the file's state",
+                lambda: self._writer.state(
+                    "incomplete" if reason or self.failed else "complete", "; ".join([reason, *self.failed]).strip("; ")
+                ),
+            ),
+            ("closing", self._writer.close),
         ]
-        failed = []
         for what, step in steps:
             try:
                 step()
             except Exception as error:  # Documents of a plan of one's own may hold anything; the disk may be full.
-                failed.append(f"{what}: {type(error).__name__}: {error}")
-                self._tell(f"{self.path}: {failed[-1]}")
-        self._end("incomplete" if failed else "complete", "; ".join(failed))
+                self.failed.append(f"{what}: {type(error).__name__}: {error}")
+                self._tell(f"{self.path}: {self.failed[-1]}")
 
     def _link_all_frames(self, whole: bool) -> None:
         for table in self._tables.values():
             for frames in table.frames:
                 self._link_frames(table, frames, whole)
-
-    def _end(self, state: str, reason: str) -> None:
-        """Say in the file how it ended and close it, as far as the disk lets us."""
-        try:
-            self._writer.state(state, reason)
-        except (OSError, RuntimeError, KeyError) as error:
-            self._tell(f"{self.path}: {error}")
-        try:
-            self._writer.close()
-        except (OSError, RuntimeError) as error:
-            self._tell(f"{self.path}: could not be closed: {error}")
 
     # -- the file --------------------------------------------------------------------------------------------------
 
@@ -218,12 +227,17 @@ class Run:
             self._writer.apply([additions.Field(frames.path, paths, attributes)])
 
     def abandon(self, reason: str) -> None:
-        """Close the file of a run whose stop document will not come, and say so in it as far as the disk lets us."""
-        try:
-            self.write_rows()
-        except Exception as error:  # As at the stop document: close the file whatever the rows hold.
-            self._tell(f"{self.path}: rows: {error}")
-        self._end("incomplete", reason)
+        """End a run whose stop document will not come: all that its documents gave is in the file, and the reason."""
+        self._finish({"time": self._last_time()}, reason)
+
+    def _last_time(self) -> float:
+        """Time of the last row, else of the start."""
+        found = [self.start.get("time", 0.0)]
+        for table in self._tables.values():
+            for each in table.columns:
+                if each.kind == "time" and self._writer.kind(each.path):
+                    found.append(float(self._writer.read(each.path)[-1]))
+        return float(max(found))
 
     def fault(self, path: str, reason: str) -> None:
         """Note that a value could not be written, and tell it."""

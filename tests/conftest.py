@@ -1,11 +1,14 @@
 """What several tests share."""
 
 import os
+import tempfile
 
 import pytest
 
 # No test opens a window, nor asks a display whether it could.
 os.environ["MPLBACKEND"] = "Agg"
+# Nor does one touch the spool of the person who runs it.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="nexus_callbacks-tests-")
 
 
 @pytest.fixture(scope="session")

@@ -155,3 +155,19 @@ def test_coverage_of_a_file_lists_what_was_filled(run, tmp_path):
 
 def test_coverage_wants_a_file_or_a_profile(run):
     assert run(app, ["coverage"]).exit_code == 2
+
+
+def test_recover_completes_what_a_dead_session_left(run, tmp_path):
+    """The journal of a session whose lock nobody holds, as kill -9 leaves it."""
+    writer = NexusWriter(tmp_path / "data", journal=tmp_path / "spool")
+    document = compose_run()
+    writer("start", document.start_doc)
+    (folder,) = (tmp_path / "spool").glob("session-*")
+    shutil.copytree(folder, tmp_path / "dead" / folder.name)
+    writer("stop", document.compose_stop())
+    writer.close()
+    done = run(app, ["recover", str(tmp_path / "dead"), "--json"])
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads(done.stdout)["recovered"]
+    assert found["complete"] is False
+    assert run(app, ["recover", str(tmp_path / "dead")]).exit_code == 0

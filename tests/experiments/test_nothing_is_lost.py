@@ -1,0 +1,253 @@
+"""With a journal: whatever happens to the session or the disk, what the RunEngine emitted comes into the file."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import bluesky.plans as bp
+import h5py
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from event_model import compose_run
+from ophyd.sim import hw as make_hardware
+
+from nexus_callbacks import NexusWriter, validate
+from nexus_callbacks.recovery import recover
+
+PROVENANCE = {"file_name", "file_time", "state", "state_reason"}
+
+
+def content(path):
+    """Every object of a file: class, shape, values and attributes, but for what says which file it is."""
+    found = {}
+
+    def visit(name, node):
+        attributes = {
+            k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in node.attrs.items() if k not in PROVENANCE
+        }
+        value = None
+        if isinstance(node, h5py.Dataset):
+            text = h5py.check_string_dtype(node.dtype) is not None
+            value = (node.shape, "text" if text else str(node.dtype), np.asarray(node[()]).tolist())
+        found[name] = (type(node).__name__, attributes, repr(value))
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+    return found
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return tmp_path / "spool"
+
+
+def test_a_run_through_the_journal_is_the_same_file(tmp_path, spool):
+    hw = make_hardware()
+    engine = RunEngine({})
+    inline = NexusWriter(tmp_path / "inline")
+    journaled = NexusWriter(tmp_path / "journaled", journal=spool)
+    engine.subscribe(inline)
+    engine.subscribe(journaled)
+    engine(bp.grid_scan([hw.det4], hw.motor1, 0, 1, 3, hw.motor2, 0, 1, 4, True), sample="Fe")
+    engine(bp.scan([hw.det], hw.motor, -1, 1, 5))
+    assert journaled.wait(10)
+    for uid, path in inline.files.items():
+        assert content(path) == content(journaled.files[uid])
+        assert validate(journaled.files[uid]).valid
+    journaled.close()
+    assert not list(spool.rglob("*.journal")), "complete files need no journal"
+
+
+def test_no_thread_and_no_lock_stays_behind(tmp_path, spool):
+    hw = make_hardware()
+    engine = RunEngine({})
+    for _ in range(20):
+        writer = NexusWriter(tmp_path / "data", journal=spool)
+        token = engine.subscribe(writer)
+        engine(bp.count([hw.det]))
+        engine.unsubscribe(token)
+        writer.close()
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and any(t.name.startswith("nexus-") for t in threading.enumerate()):
+        time.sleep(0.05)
+    assert not [t for t in threading.enumerate() if t.name.startswith("nexus-")]
+    assert not [link for link in _open_files() if str(tmp_path) in link]
+
+
+def _open_files():
+    for fd in Path("/proc/self/fd").iterdir():
+        try:
+            yield str(fd.readlink())
+        except OSError:
+            continue  # The descriptor of the listing itself.
+
+
+SESSION = """
+import sys, time
+from event_model import compose_run
+from nexus_callbacks import NexusWriter
+
+directory, spool, events = sys.argv[1], sys.argv[2], int(sys.argv[3])
+writer = NexusWriter(directory, journal=spool)
+run = compose_run(uid="the-run", time=1.7e9)
+keys = {k: {"dtype": "number", "shape": [], "source": "sim"} for k in "abc"}
+stream = run.compose_descriptor(name="primary", data_keys=keys, uid="the-stream", time=1.7e9)
+writer("start", run.start_doc)
+writer("descriptor", stream.descriptor_doc)
+for i in range(events):
+    data = {"a": i, "b": i * 0.5, "c": -i}
+    event = stream.compose_event(data=data, timestamps=dict.fromkeys(data, 1.0), uid=f"e{i}", time=1.7e9 + i)
+    writer("event", event)
+    print(i, flush=True)
+    time.sleep(0.001)
+writer("stop", run.compose_stop(uid="the-stop", time=1.8e9))
+print("stopped", flush=True)
+writer.close()
+print("closed", flush=True)
+"""
+
+
+def session(tmp_path, spool, events=400):
+    command = [sys.executable, "-c", SESSION, str(tmp_path / "data"), str(spool), str(events)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_killed_session_loses_no_event(tmp_path, spool, seed):
+    emitted = []
+    limit = random.Random(seed).randrange(1, 400)
+    with session(tmp_path, spool) as process:
+        for line in process.stdout:
+            emitted.append(line.strip())
+            if len(emitted) > limit:
+                break
+        process.send_signal(signal.SIGKILL)
+        emitted += [line.strip() for line in process.stdout]
+    rows = len([line for line in emitted if line.isdigit()])
+    (path,) = (tmp_path / "data").glob("*.h5")
+    with h5py.File(path):
+        pass  # It opens plainly at once.
+    recovered = recover(spool)
+    assert [each.path for each in recovered] == [path] or "closed" in emitted
+    with h5py.File(path) as file:
+        a = file["entry/measurement/a"][:]
+        # The event whose print the kill cut off may be there, too.
+        assert list(a) == list(range(len(a)))
+        assert rows <= len(a) <= rows + 1
+        assert list(file["entry/measurement/c"]) == [-i for i in range(len(a))]
+        assert file.attrs["state"] in ("incomplete", "complete")
+        if file.attrs["state"] == "incomplete":
+            assert "session ended before" in file.attrs["state_reason"]
+    assert not list(spool.rglob("*.journal"))
+    assert not list((tmp_path / "data").glob(".*"))
+    assert validate(path).valid, [str(f) for f in validate(path).errors]
+
+
+def test_a_session_that_was_killed_after_its_stop_is_completed_by_the_next_one(tmp_path, spool):
+    with session(tmp_path, spool, 50) as process:
+        for line in process.stdout:
+            if line.strip() == "stopped":
+                process.send_signal(signal.SIGKILL)
+                break
+    with session(tmp_path / "whole", tmp_path / "other", 50) as process:
+        process.communicate()
+    with_journal = list(spool.rglob("*.journal"))
+    NexusWriter(tmp_path / "data", journal=spool).close()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and list(spool.rglob("*.journal")):
+        time.sleep(0.05)
+    (path,) = (tmp_path / "data").glob("*.h5")
+    (whole,) = (tmp_path / "whole" / "data").glob("*.h5")
+    assert with_journal or content(path), "killed so late that the file was complete already"
+    assert content(path) == content(whole)
+
+
+def test_what_a_living_session_writes_is_not_recovered(tmp_path, spool):
+    writer = NexusWriter(tmp_path / "data", journal=spool)
+    run = compose_run()
+    writer("start", run.start_doc)
+    assert recover(spool) == []
+    assert list(spool.rglob("*.journal"))
+    writer("stop", run.compose_stop())
+    writer.close()
+
+
+def feed(writer, rows, md=None):
+    run = compose_run(metadata=md or {})
+    keys = {"x": {"dtype": "array", "shape": [1000], "source": "sim"}}
+    stream = run.compose_descriptor(name="primary", data_keys=keys)
+    writer("start", run.start_doc)
+    writer("descriptor", stream.descriptor_doc)
+    for i in range(rows):
+        writer("event", stream.compose_event(data={"x": [float(i)] * 1000}, timestamps={"x": 0.0}))
+    return run
+
+
+FULL = """
+import resource, signal, sys, time
+sys.path.insert(0, sys.argv[3])
+from test_nothing_is_lost import feed
+from nexus_callbacks import NexusWriter
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+writer = NexusWriter(sys.argv[1], journal=sys.argv[2])
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, hard))
+run = feed(writer, 100)
+writer("stop", run.compose_stop())
+assert not writer.wait(2), "the disk takes nothing"
+print("the scan went on", flush=True)
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+assert writer.wait(20), "there is room again"
+writer.close()
+"""
+
+
+def test_a_full_disk_only_lengthens_the_journal(tmp_path, spool):
+    command = [sys.executable, "-c", FULL, str(tmp_path / "data"), str(spool), str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "the scan went on\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "data").glob("*.h5")
+    with h5py.File(path) as file:
+        assert list(file["entry/measurement/x"][:, 0]) == list(range(100))
+        assert file.attrs["state"] == "complete"
+
+
+def test_a_spool_that_cannot_be_made_costs_no_document(tmp_path, caplog, monkeypatch):
+    (tmp_path / "taken").write_text("")
+    monkeypatch.setattr("nexus_callbacks.spool.temporary_folder", lambda: tmp_path / "taken" / "too")
+    writer = NexusWriter(tmp_path / "data", journal=tmp_path / "taken" / "spool")
+    run = feed(writer, 5)
+    writer("stop", run.compose_stop())
+    writer.close()
+    assert "kept in memory" in caplog.text
+    (path,) = writer.files.values()
+    with h5py.File(path) as file:
+        assert file["entry/measurement/x"].shape == (5, 1000)
+
+
+def test_an_empty_and_a_foreign_journal_are_told_and_harm_nothing(tmp_path, spool, caplog):
+    folder = spool / "session-1-dead"
+    folder.mkdir(parents=True)
+    (folder / "run-empty.journal").write_bytes(b"")
+    (folder / "run-foreign.journal").write_bytes(b"a letter to my aunt")
+    assert recover(spool) == []
+    assert "not a journal" in caplog.text
+
+
+def test_closing_ends_open_runs_and_says_so(tmp_path, spool):
+    writer = NexusWriter(tmp_path / "data", journal=spool)
+    feed(writer, 3)
+    writer.close()
+    (path,) = writer.files.values()
+    with h5py.File(path) as file:
+        assert file["entry/measurement/x"].shape == (3, 1000)
+        assert file.attrs["state"] == "incomplete"
+        assert "closed before" in file.attrs["state_reason"]
+    assert not list(spool.rglob("*.journal"))
