@@ -2,6 +2,7 @@
 
 - :class:`NexusWriter`: subscribe it to a RunEngine; every run becomes a file.
 - :func:`validate`: is a file good NeXus, complete, with living links?
+- :func:`recover`: complete the files of a session that died, from its journals.
 - :func:`coverage`: which variables of the definitions are filled, and from where?
 - :class:`FaultError`: what is wrong with a profile, a definition or start metadata, all faults at once.
 """

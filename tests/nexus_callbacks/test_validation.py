@@ -804,11 +804,11 @@ for number in range(first, last):
 
 def test_damaged_files_give_a_report_and_no_exception(path):
     """Where HDF5 itself crashes or waits for ever, which no program can mend, the innermost frame is h5py's."""
-    camera, number, crashes = path.parent / "damaged.h5", 0, 0
+    damaged, number, crashes = path.parent / "damaged.h5", 0, 0
+    child = [sys.executable, "-X", "faulthandler", "-W", "ignore", "-c", FUZZ, str(path), str(damaged)]
     while number < VARIANTS:
         done = subprocess.run(
-            [sys.executable, "-X", "faulthandler", "-W", "ignore", "-c", FUZZ]
-            + [str(path), str(camera), str(number), str(VARIANTS)],
+            [*child, str(number), str(VARIANTS)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
             text=True,
