@@ -43,7 +43,7 @@ def test_the_three_merge_into_an_nxtomo() -> None:
     assert (fields["definition"].text, fields["definition"].variable) == ("NXtomo", None)
     assert fields["instrument/detector/data"].variable == "frames"
     assert fields["instrument/beam/incident_energy"].units == "keV"
-    assert len(tree.variables()["TOMOAcquisition_sample_pixel_size"]) == 3
+    assert len(tree.variables()["TOMOAcquisition_sample_pixel_size"]) == 5
     assert fields["sample/name"].mandatory
 
 
