@@ -159,14 +159,15 @@ def read(path: str | Path) -> dict[str, Coverage]:
 
 def _open(h5py: Any, path: Path) -> Any:
     """The file, without HDF5's locks; or with them, if this process has it open in that way."""
-    try:
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        if "locking flag values" not in str(error):
-            raise
-    except (ValueError, RuntimeError) as error:  # a name that HDF5 does not take
-        raise OSError(f"{path!r}: {error}") from error
-    return h5py.File(path, "r")
+    for locking in (False, None, True):
+        try:
+            return h5py.File(path, "r", locking=locking)
+        except OSError as error:
+            if "flag values don't match" not in str(error) or locking is True:
+                raise
+        except (ValueError, RuntimeError) as error:  # a damaged file, or a name that HDF5 does not take
+            raise OSError(f"{path}: cannot be opened: {error}") from error
+    raise AssertionError  # The last turn returns or raises.
 
 
 def _text(h5py: Any, note: Any) -> str:

@@ -51,12 +51,15 @@ def validate(path: str | Path) -> Report:
         All findings. What is no HDF5 file gives one error, and so does each part that cannot be read. Nothing is
         raised; but a file may be damaged so that HDF5 itself crashes or hangs, which only a process of its own bears.
     """
-    found: list[Finding] = []
+    tries: list[list[Finding]] = []
     for locking in LOCKINGS:
         found = list(guarded("/", _findings, Path(path), locking))
         if not any(held(finding.message) for finding in found):
-            break
-    return report(str(path), found)
+            return report(str(path), found)
+        tries.append(found)
+    # This process holds files open in different ways: most is told by a try that opened the file itself.
+    opened = [found for found in tries if not any(f.path == "/" and held(f.message) for f in found)]
+    return report(str(path), (opened or tries)[0])
 
 
 def _findings(path: Path, locking: bool | str | None) -> Iterator[Finding]:

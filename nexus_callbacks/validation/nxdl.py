@@ -90,7 +90,7 @@ def check(
         nexusformat is not installed.
     """
     validate, tree = _load()
-    with _lock, _collecting(validate, tree, locking) as collector:
+    with _lock, _collecting(validate, tree, entry, locking) as collector:
         try:
             with tree.NXFile(str(file), "r", locking=locking, recursive=True) as opened:
                 group = opened.readfile()[entry]
@@ -175,7 +175,7 @@ class _Collector:
 
 
 @contextmanager
-def _collecting(validate: ModuleType, tree: ModuleType, locking: bool | str) -> Iterator[_Collector]:
+def _collecting(validate: ModuleType, tree: ModuleType, entry: str, locking: bool | str) -> Iterator[_Collector]:
     """Run nexusformat with its messages going to a collector; everything as it was afterwards."""
     from unittest.mock import patch  # noqa: PLC0415  (seldom needed, and slow to load)
 
@@ -204,10 +204,23 @@ def _collecting(validate: ModuleType, tree: ModuleType, locking: bool | str) -> 
     original: Any = tree.NXFile
 
     class File(original):  # type: ignore[misc]  # nexusformat has no types
-        """Opens with the locking that was asked for, and reads virtual datasets with their real shape."""
+        """Opens with the locking asked for; reads nothing but the entry, and virtual datasets with their real shape."""
+
+        nxpath: str
 
         def open(self, **kwargs: Any) -> None:
             super().open(**{"locking": locking, **kwargs})
+
+        def _readchildren(self) -> Any:
+            # What stands beside the entry may be another thousand of them, or a link to where no program comes back.
+            here = self.nxpath
+            if here == entry or not entry.startswith(join(here, "")):
+                return super()._readchildren()
+            name = entry.removeprefix(join(here, "")).partition("/")[0]
+            self.nxpath = join(here, name)
+            children = {name: self._readgroup(name)}
+            self.nxpath = here
+            return children
 
         def _readdata(self, name: str) -> Any:
             # nexusformat takes a virtual dataset for a stack of whole sources, and so ten frames of one source for one.

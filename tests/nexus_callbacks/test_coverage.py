@@ -119,8 +119,8 @@ def test_what_is_no_hdf5_is_an_os_error(tmp_path, content):
 
 
 def test_a_name_that_no_file_can_have_is_an_os_error():
-    with pytest.raises(OSError, match="null"):
-        read("a\0b.h5")
+    with pytest.raises(OSError, match="open"):
+        read("x" * 5000)
 
 
 def test_a_group_named_in_no_utf8_is_no_trouble(path):
