@@ -524,3 +524,70 @@ def test_a_failed_status_is_told_in_the_file(RE, writer, hw):
         RE(bp.count([hw.det]))
     with h5py.File(only_file(writer)) as file:
         assert file["entry/bluesky/exit_status"].asstr()[()] == "fail"
+
+
+def test_frames_without_any_event_are_linked_and_plotted(writer, tmp_path):
+    """A fly scan of ophyd-async: no event at all, frames told in pieces of any size."""
+    raw = tmp_path / "raw" / "cam.h5"
+    raw.parent.mkdir()
+    with h5py.File(raw, "w") as file:
+        file["entry/data/data"] = np.arange(7 * 3 * 4, dtype="<u2").reshape(7, 3, 4)
+    from event_model import compose_run
+
+    run = compose_run()
+    keys = {
+        "cam-image": {
+            "dtype": "array",
+            "dtype_numpy": "<u2",
+            "shape": [1, 3, 4],
+            "source": "sim",
+            "external": "STREAM:",
+        }
+    }
+    stream = run.compose_descriptor(name="primary", data_keys=keys)
+    resource = run.compose_stream_resource(
+        data_key="cam-image",
+        mimetype="application/x-hdf5",
+        uri=f"file://localhost{raw}",
+        parameters={"dataset": "/entry/data/data", "chunk_shape": [1, 3, 4]},
+    )
+    writer("start", run.start_doc)
+    writer("descriptor", stream.descriptor_doc)
+    writer("stream_resource", resource.stream_resource_doc)
+    for start, stop in ((0, 3), (3, 7)):
+        datum = {
+            "uid": f"r/{start}",
+            "stream_resource": resource.stream_resource_doc["uid"],
+            "descriptor": stream.descriptor_doc["uid"],
+            "indices": {"start": start, "stop": stop},
+            "seq_nums": {"start": start + 1, "stop": stop + 1},
+        }
+        writer("stream_datum", datum)
+    writer("stop", run.compose_stop())
+    path = only_file(writer)
+    assert validate(path).valid, [str(f) for f in validate(path).errors]
+    with h5py.File(path) as file:
+        plot = default_plot(file)
+        assert plot[plot.attrs["signal"]].shape == (7, 3, 4)
+        assert isinstance(file.get("entry/measurement/cam_image", getlink=True), h5py.ExternalLink)
+
+
+def test_an_event_page_is_the_same_as_its_events(tmp_path):
+    from event_model import pack_event_page
+
+    run, stream = compose(["x", "y"])
+    events = [stream.compose_event(data={"x": i, "y": -i}, timestamps={"x": 1.0, "y": 2.0}) for i in range(5)]
+    stop = run.compose_stop()
+    seen = []
+    for name, documents in (("event", events), ("event_page", [pack_event_page(*events)])):
+        writer = NexusWriter(tmp_path / name)
+        writer("start", run.start_doc)
+        writer("descriptor", stream.descriptor_doc)
+        for document in documents:
+            writer(name, document)
+        writer("stop", stop)
+        with h5py.File(only_file(writer)) as file:
+            measurement = file["entry/measurement"]
+            seen.append({key: measurement[key][:].tolist() for key in ("x", "y", "elapsed_time")})
+    assert seen[0] == seen[1]
+    assert seen[0]["y"] == [0, -1, -2, -3, -4]
