@@ -17,10 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from nexus_callbacks import demos, show
+from nexus_callbacks.callback import NexusWriter
 from nexus_callbacks.coverage import read as read_coverage
-from nexus_callbacks.faults import FaultError
+from nexus_callbacks.faults import Fault, FaultError
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.recovery import recover
+from nexus_callbacks.replay import documents_of, feed, unfinished
 from nexus_callbacks.validation import Report, validate
 
 app = typer.Typer(
@@ -243,6 +245,51 @@ def _check_profile(profile: Path, console: Console, as_json: bool) -> None:
     if as_json:
         print(json.dumps({name: asdict(claim) for name, claim in claims.items()}))
     if any(claim.missing_mandatory for claim in claims.values()):
+        raise typer.Exit(BAD)
+
+
+@app.command("replay")
+def replay_documents(
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Recorded documents: JSON lines, JSON or MessagePack.", metavar="DOCS", exists=True, dir_okay=False
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the files go.")] = Path(),
+    profile: Annotated[Path | None, typer.Option(help="A beamline's profile.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the files of recorded runs, as if they were measured now. Existing files are left alone."""
+    console = _console(as_json)
+    try:
+        writer = NexusWriter(output, profile)
+    except FaultError as error:
+        _refuse(error)
+    faults: list[Fault] = []
+    with writer:
+        for recording in recordings:
+            try:
+                faults += feed(writer, documents_of(recording))
+            except FaultError as error:
+                faults += error.faults
+    reasons = {uid: reason for uid, path in writer.files.items() if (reason := unfinished(path))}
+    for uid, path in writer.files.items():
+        state = Text(f"incomplete: {reasons[uid]}", "red") if uid in reasons else Text("complete", "green")
+        console.print(Text.assemble(f"{uid}  {_short(path)}  ", state), soft_wrap=True)
+    for fault in faults:
+        console.print(str(fault), style="red", markup=False, soft_wrap=True)
+    if not writer.files and not faults:
+        console.print("There is no start document in it: nothing was written.", style="red")
+    if as_json:
+        result = {
+            "files": {uid: str(path) for uid, path in writer.files.items()},
+            "masters": {uid: str(path) for uid, path in writer.masters.items()},
+            "incomplete": reasons,
+            "faults": [str(fault) for fault in faults],
+        }
+        print(json.dumps(result))
+    if faults or reasons or not writer.files:
         raise typer.Exit(BAD)
 
 

@@ -10,16 +10,14 @@ import errno
 import io
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import h5py
 import numpy as np
 
-from nexus_callbacks import assets
-from nexus_callbacks.assets import FrameRange
-from nexus_callbacks.values import common, missing, storable, texts
+from nexus_callbacks.values import common, exact, missing, storable, texts
 
 # facts: libver 'latest' in h5py 3.16 writes files that HDF5 1.10 and h5wasm cannot read.
 LIBVER = ("earliest", "v110")
@@ -188,20 +186,22 @@ def append(file: h5py.File, path: str, rows: Array, attributes: Mapping[str, Any
     if dataset.shape[0] < start:
         rows = _joined(missing(start - dataset.shape[0], rows), rows)
         start = dataset.shape[0]
-    if common(have, dataset.shape[1:], rows) != have:
+    wider = common(have, dataset.shape[1:], rows)
+    # Not only ``!=``: numpy takes None for float64.
+    if wider is None or wider != have or not exact(rows, have):
         old = dataset.asstr()[:start] if have.kind == "O" else dataset[:start]
         kept = dict(dataset.attrs)
         del file[path]
         _create(file, path, _joined(old, rows), kept)
         return
     dataset.resize(start + len(rows), axis=0)
-    dataset[start:] = rows
+    dataset[start:] = rows if have.kind == "O" else rows.astype(have, copy=False)  # HDF5 makes no complex of a real.
 
 
 def _joined(first: Array, second: Array) -> Array:
     """Two pieces of one column in a type that holds both."""
     dtype = common(first.dtype, first.shape[1:], second)
-    if dtype is None:
+    if dtype is None or not (exact(first, dtype) and exact(second, dtype)):
         return np.concatenate([texts(first.tolist()), texts(second.tolist())])
     return np.concatenate([first.astype(dtype), second.astype(dtype)])
 
@@ -245,38 +245,3 @@ def link(file: h5py.File, path: str, target: str) -> None:
         file[path] = h5py.SoftLink(target)
     if isinstance(kind, h5py.HardLink) and "target" not in file[target].attrs:
         file[target].attrs["target"] = target
-
-
-def link_frames(
-    file: h5py.File,
-    path: str,
-    ranges: Sequence[FrameRange],
-    *,
-    shape: Sequence[int],
-    dtype: str,
-    attributes: Mapping[str, Any],
-) -> None:
-    """Make a virtual dataset (frames, *shape) of ranges of frames in other files; no pixel is read.
-
-    Paths are kept relative to the file, so that a folder can be moved as a whole.
-    """
-    folder = Path(file.filename).parent
-    total = sum(r.stop - r.start for r in ranges)
-    layout = h5py.VirtualLayout((total, *shape), np.dtype(dtype))
-    row = 0
-    for piece in ranges:
-        count = piece.stop - piece.start
-        name = assets.relative(piece.path, folder)
-        source = h5py.VirtualSource(name, piece.dataset, (piece.stop, *shape), np.dtype(dtype))
-        layout[row : row + count] = source[piece.start : piece.stop]
-        row += count
-    parent = require_group(file, path.rpartition("/")[0], "NXcollection")
-    dataset = parent.create_virtual_dataset(path.rpartition("/")[2], layout)
-    set_attributes(dataset, attributes)
-
-
-def link_file(file: h5py.File, path: str, source: FrameRange) -> None:
-    """Make an external link to a dataset of another file, relative to this one."""
-    require_group(file, path.rpartition("/")[0], "NXcollection")
-    name = assets.relative(source.path, Path(file.filename).parent)
-    file[path] = h5py.ExternalLink(name, source.dataset)

@@ -192,6 +192,13 @@ def common(dtype: np.dtype[Any], row: tuple[int, ...], piece: np.ndarray[Any, An
     return np.promote_types(dtype, piece.dtype)
 
 
+def exact(values: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> bool:
+    """Whether a type holds the values unrounded; real numbers cannot hold every large integer."""
+    if values.dtype.kind not in "iu" or dtype.kind not in "fc" or not values.size:
+        return True
+    return int(values.max()) <= MOST_EXACT and int(values.min()) >= -MOST_EXACT
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
