@@ -22,6 +22,7 @@ from nexus_callbacks.coverage import read as read_coverage
 from nexus_callbacks.faults import Fault, FaultError
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.recovery import recover
+from nexus_callbacks.relink import relink
 from nexus_callbacks.replay import documents_of, feed, unfinished
 from nexus_callbacks.validation import Report, validate
 
@@ -183,6 +184,41 @@ def recover_files(
         files = [{"uid": each.uid, "file": str(each.path), "complete": each.complete} for each in found]
         print(json.dumps({"recovered": files, "troubles": troubles}))
     if troubles:
+        raise typer.Exit(BAD)
+
+
+@app.command("relink")
+def relink_files(
+    files: Annotated[list[Path], typer.Argument(help="Dataset files that are complete.")],
+    root: Annotated[
+        list[str] | None, typer.Option("--root", metavar="OLD=NEW", help="Where a folder of frames is now.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the links to the detectors' frames again, after their files have come or have moved."""
+    console = _console(as_json)
+    pairs = [text.partition("=") for text in root or ()]
+    if not all(old and equals and new for old, equals, new in pairs):
+        console.print("--root wants OLD=NEW, the old and the new folder", style="red")
+        raise typer.Exit(WRONG_USE)
+    told: dict[str, Any] = {}
+    bad = False
+    for file in files:
+        try:
+            found = relink(file, {old: new for old, _, new in pairs})
+        except (OSError, ValueError) as error:
+            console.print(f"{file} cannot be relinked: {error}", style="red", markup=False, soft_wrap=True)
+            told[str(file)], bad = {"error": str(error)}, True
+            continue
+        console.print(f"{_short(file)}: {len(found)} datasets of frames", markup=False, soft_wrap=True)
+        for each in found:
+            what = each.how or f"not linked: {each.reason}"
+            console.print(f"  {each.path}: {'; '.join([what, *each.remarks])}", markup=False, soft_wrap=True)
+            bad = bad or not each.how
+        told[str(file)] = [asdict(each) for each in found]
+    if as_json:
+        print(json.dumps(told))
+    if bad:
         raise typer.Exit(BAD)
 
 

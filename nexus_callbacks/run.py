@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from nexus_callbacks import additions
-from nexus_callbacks.assets import Assets, FrameRange
+from nexus_callbacks import additions, stacks
+from nexus_callbacks.assets import Assets
 from nexus_callbacks.coverage import Coverage
 from nexus_callbacks.documents import BASELINE, Document, iso_time, merged
 from nexus_callbacks.layout import Layout, Recipe
@@ -151,9 +151,18 @@ class Run:
                 self._tell(f"{self.path}: {self.failed[-1]}")
 
     def _link_all_frames(self, whole: bool) -> None:
-        for table in self._tables.values():
-            for frames in table.frames:
-                self._link_frames(table, frames, whole)
+        records = [self._link_frames(t, each, whole) for t in self._tables.values() for each in t.frames]
+        if records:
+            note = f"{self._layout.entry}/{stacks.NOTE}"
+            self._writer.apply(
+                [
+                    additions.Group(note.rpartition("/")[0], "NXprocess"),
+                    additions.Group(note, "NXnote"),
+                    additions.Field(f"{note}/type", "application/json"),
+                    additions.Field(f"{note}/description", stacks.ABOUT),
+                    additions.Field(f"{note}/data", stacks.to_json(records), {stacks.FOLDER: str(self.path.parent)}),
+                ]
+            )
 
     # -- the file --------------------------------------------------------------------------------------------------
 
@@ -200,30 +209,43 @@ class Run:
                 found.append(table.as_text(each))
         return found
 
-    def _link_frames(self, table: Table, frames: additions.Frames, whole: bool) -> None:
+    def _link_frames(self, table: Table, frames: additions.Frames, whole: bool) -> dict[str, Any]:
+        """Link the frames of one key; the record of it from which the links can be made again."""
         ids = table.datum_ids.get(frames.key)
         if ids is not None:
-            ranges = self._assets.datum_frames(ids, frames.per_row)
-            if ranges is None:
-                paths = [self._assets.datum_path(i) or str(i) for i in ids]
-                self._not_linked(frames, paths, "the frames are in files that HDF5 cannot show")
-                return
+            pieces = self._assets.datum_pieces(ids, frames.per_row)
         else:
-            ranges = self._assets.frames(table.stream.name, frames.key, frames.per_row)
-            others = self._assets.others(frames.key)
-            if others:
-                self._not_linked(frames, others, "the frames are in files that HDF5 cannot show")
-                return
+            pieces = self._assets.pieces(table.stream.name, frames.key, frames.per_row, table.seq_nums)
         # What a run that went well announced of one file is all that is in it: no frame without an event.
-        all_rows = not table.count or _length(ranges, frames) == table.count
-        every = len(ranges) == 1 and ranges[0].start == 0 and all_rows
-        self._writer.link_frames(frames, ranges, whole=whole and every)
+        every = len(pieces) == 1 and pieces[0].start == 0
+        all_rows = not table.count or sum(map(len, pieces)) == table.count * max(frames.per_row, 1)
+        stack = stacks.Stack(
+            frames.path,
+            frames.shape,
+            frames.dtype_numpy,
+            tuple(pieces),
+            frames.attributes,
+            whole=whole and every and all_rows,
+        )
+        refusal = self._assets.refusal(frames.key)
+        if refusal:
+            listed = tuple(dict.fromkeys(each.path for each in stack.ranges() if each.path))
+            linked = stacks.Linked("", refusal, listed=listed)
+        else:
+            home = f"{self._layout.entry}/{stacks.PARTS}"
+            linked = self._writer.link_frames(stack, f"{home}/{stacks.part_name(frames.path)}")
+        if not linked.how:
+            self._not_linked(frames, linked)
+        for remark in linked.remarks:
+            self._tell(f"{self.path.name}: {frames.path}: {remark}")
+        return stacks.record(stack, linked)
 
-    def _not_linked(self, frames: additions.Frames, paths: list[str], reason: str) -> None:
-        names = ", ".join(dict.fromkeys(paths[:3])) + (" …" if len(set(paths)) > 3 else "")
-        self.fault(frames.path, f"{reason}: {names}")
-        if frames.path.startswith(f"{self._layout.entry}/measurement/"):
-            attributes = {"description": f"Where the frames are; {reason}"}
+    def _not_linked(self, frames: additions.Frames, linked: stacks.Linked) -> None:
+        paths = list(linked.listed)
+        names = ", ".join(paths[:3]) + (f" … ({len(paths)} files)" if len(paths) > 3 else "")
+        self.fault(frames.path, f"{linked.reason}: {names}" if paths else linked.reason)
+        if paths and frames.path.startswith(f"{self._layout.entry}/measurement/"):
+            attributes = {"description": f"Where the frames are; {linked.reason}"}
             self._writer.apply([additions.Field(frames.path, paths, attributes)])
 
     def abandon(self, reason: str) -> None:
@@ -292,11 +314,6 @@ class Run:
         table = self._tables[stream]
         for frames in table.frames:
             if frames.key == key:
-                return _length(self._assets.frames(stream, key, frames.per_row), frames) or len(
-                    table.datum_ids.get(key, ())
-                )
+                told = self._assets.length(stream, key, frames.per_row) // max(frames.per_row, 1)
+                return told or len(table.datum_ids.get(key, ()))
         return 0
-
-
-def _length(ranges: list[FrameRange], frames: additions.Frames) -> int:
-    return sum(r.stop - r.start for r in ranges) // max(frames.per_row, 1)

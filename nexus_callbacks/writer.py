@@ -6,16 +6,16 @@ written costs only itself: it is told through :attr:`Writer.on_fault` and the fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import h5py
 import numpy as np
 
-from nexus_callbacks import additions, hdf5
+from nexus_callbacks import additions, frames, hdf5
 from nexus_callbacks.additions import Addition
-from nexus_callbacks.assets import FrameRange
+from nexus_callbacks.stacks import Linked, Stack
 
 OnFault = Callable[[str, str], None]
 """Called with the path in the file and what went wrong there."""
@@ -81,33 +81,15 @@ class Writer:
         """Keep only the first rows of a column."""
         hdf5.truncate(self._file, column.path, rows)
 
-    def link_frames(self, frames: additions.Frames, ranges: Sequence[FrameRange], whole: bool) -> None:
-        """Link a detector's frames; what cannot be linked is told, never copied.
+    def link_frames(self, stack: Stack, parts: str) -> Linked:
+        """Link a detector's frames, as far as they are there; never copied (design D7).
 
-        ``whole``: the ranges are all there is in the one file, so that a plain external link does, which every program
-        reads; else a virtual dataset is made of the ranges (design D7).
+        ``parts`` is a group that may be made for datasets which a virtual one needs.
         """
-        missing = sorted({r.path for r in ranges if not Path(r.path).is_file()})
-        if not ranges or missing:
-            where = f": no file {', '.join(missing)}" if missing else ""
-            self.on_fault(frames.path, f"the frames are not there{where}")
-            return
         try:
-            if whole:
-                hdf5.link_file(self._file, frames.path, ranges[0])
-            elif frames.dtype_numpy:
-                hdf5.link_frames(
-                    self._file,
-                    frames.path,
-                    ranges,
-                    shape=frames.shape,
-                    dtype=frames.dtype_numpy,
-                    attributes=frames.attributes,
-                )
-            else:
-                self.on_fault(frames.path, "the descriptor gives no dtype_numpy, which ranges of frames need")
+            return frames.link(self._file, stack, parts)
         except REFUSED as error:
-            self.on_fault(frames.path, f"cannot be linked: {error}")
+            return Linked("", f"the frames cannot be linked: {error}")
 
     def kind(self, path: str) -> tuple[str, tuple[int, ...]] | None:
         """numpy's ``dtype.kind`` (O for text) and the shape of a row of a dataset; None if it is not there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -119,7 +120,7 @@ class _Sources:
         told: set[str] = set()
         for source in dataset.virtual_sources():
             # %b numbers the blocks of an unlimited mapping; the first stands for all.
-            file, name = (_text(s).replace("%b", "0").replace("%%", "%") for s in (source.file_name, source.dset_name))
+            file, name = (_printed(_text(s)) for s in (source.file_name, source.dset_name))
             found = self._look(file, name)
             if isinstance(found, str):
                 faults: list[tuple[Severity, str]] = [("error", found)]
@@ -211,3 +212,8 @@ def _misfit_of_all(
         yield "error", f"cannot be read: {label} has the shape {shape}, its place {place}: {error}"
         return
     yield "warning", f"takes {label}, whose shape is {shape}, for a place of the shape {place}"
+
+
+def _printed(name: str) -> str:
+    """A name as HDF5 prints it (H5Pset_virtual): ``%b`` is the number of the block, ``%%`` a percent sign."""
+    return re.sub("%(.)", lambda found: "0" if found[1] == "b" else found[1], name)

@@ -37,13 +37,14 @@ from plans.tomo import tomo_scan
 
 # -- two files side by side ----------------------------------------------------------------------------------------
 
+FRAMES = "/entry/nexus_callbacks/frames/data"
+"""Where the detectors' files are, as links are: relative to the file."""
 PLACES = {
     "/@file_name": "the file's own name, where it was given another",
     "/entry/folder_path": "its folder (run:folder)",
+    f"{FRAMES}@folder": "its folder, from which relink sees where the detectors' files were",
 }
 """What tells where a file is, and so may differ between two places; path in the file → why."""
-FRAMES = "/entry/nexus_callbacks/frames/data"
-"""Where the detectors' files are, as links are: relative to the file."""
 
 
 def differences(one, other, allowed=PLACES):

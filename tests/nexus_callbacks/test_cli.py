@@ -171,3 +171,37 @@ def test_recover_completes_what_a_dead_session_left(run, tmp_path):
     (found,) = json.loads(done.stdout)["recovered"]
     assert found["complete"] is False
     assert run(app, ["recover", str(tmp_path / "dead")]).exit_code == 0
+
+
+def test_relink_follows_frames_that_moved_alone(run, tmp_path):
+    raw = tmp_path / "raw" / "cam.h5"
+    raw.parent.mkdir()
+    with h5py.File(raw, "w") as file:
+        file["entry/data/data"] = [[[1, 2]], [[3, 4]]]
+    document = compose_run()
+    keys = {"cam": {"dtype": "array", "dtype_numpy": "<i8", "shape": [1, 1, 2], "source": "s", "external": "STREAM:"}}
+    stream = document.compose_descriptor(name="primary", data_keys=keys)
+    resource = document.compose_stream_resource(
+        data_key="cam",
+        mimetype="application/x-hdf5",
+        uri=f"file://localhost{raw}",
+        parameters={"dataset": "/entry/data/data", "chunk_shape": [1, 1, 2]},
+    ).stream_resource_doc
+    datum = {"uid": "r/0", "stream_resource": resource["uid"], "descriptor": stream.descriptor_doc["uid"]}
+    datum |= {"indices": {"start": 0, "stop": 2}, "seq_nums": {"start": 1, "stop": 3}}
+    writer = NexusWriter(tmp_path / "data")
+    writer("start", document.start_doc)
+    writer("descriptor", stream.descriptor_doc)
+    writer("stream_resource", resource)
+    writer("stream_datum", datum)
+    writer("stop", document.compose_stop())
+    (path,) = writer.files.values()
+    raw.parent.rename(tmp_path / "elsewhere")
+    assert run(app, ["validate", str(path)]).exit_code == 1
+    assert run(app, ["relink", str(path), "--root", "nonsense"]).exit_code == 2
+    done = run(app, ["relink", str(path), "--root", f"{tmp_path / 'raw'}={tmp_path / 'elsewhere'}", "--json"])
+    assert done.exit_code == 0, done.output
+    json.loads(done.stdout)
+    with h5py.File(path) as file:
+        assert file["entry/measurement/cam"][1, 0, 1] == 4
+    assert run(app, ["validate", str(path)]).exit_code == 0
