@@ -3,6 +3,7 @@
 #   make demo          simulated tomography beamline: scan, file, reconstruction, in demo-data/
 #   make test          lint, types, import contracts, tests
 #   make wheel-test    the built wheel, installed elsewhere, runs the demo
+#   make bench         how fast, against what (see benchmarks/README.md); fails nothing
 #   make format        puts the code into the form that `make test` asks for
 #   make constraints   makes constraints.txt again, with the newest versions that fit together
 #   make clean         removes the environment and what was built
@@ -14,7 +15,7 @@ PIP_INSTALL := -m pip install --disable-pip-version-check --quiet --constraint c
 PINS := pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: demo test wheel-test format constraints clean
+.PHONY: demo test wheel-test bench format constraints clean
 
 demo: $(VENV)/.demo
 	$(BIN)/nexus-callbacks demo tomo -o demo-data
@@ -48,6 +49,9 @@ $(VENV)/.test: $(VENV)/.venv $(PINS)
 	@echo "Installing into $(VENV), with what the tests need (a minute or two, once)"
 	$(BIN)/python $(PIP_INSTALL) --editable '.[test]'
 	@touch $@ $(VENV)/.demo
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
 
 # Away from the checkout, so that nothing is found in it by accident.
 wheel-test: $(VENV)/.venv
