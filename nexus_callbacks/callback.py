@@ -83,6 +83,8 @@ class NexusWriter:
         self._recipes = Recipes(profile, signals)
         self._skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": "entry"})
         self._router = Router()
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
         self._runs: dict[str, Run] = {}
         self._profile = Path(profile).absolute() if profile is not None else None
         self._journaled: dict[str, Followed] = {}
@@ -95,7 +97,11 @@ class NexusWriter:
             _followers.add(self._follower)
             # Beside everything else: what a dead session left must not keep the first scan waiting.
             spool, tell = self._spool, self._tell
-            threading.Thread(target=lambda: recover_from(spool, tell), name="nexus-recover", daemon=True).start()
+            recovery = threading.Thread(
+                target=lambda: recover_from(spool, tell, _stopping), name="nexus-recover", daemon=True
+            )
+            _recoveries.add(recovery)
+            recovery.start()
         self._flushed = time.monotonic()
         self._told: dict[str, None] = {}
         _check_writable(self.directory)
@@ -112,6 +118,13 @@ class NexusWriter:
         FaultError
             At a start document only: its metadata does not do, or the file cannot be made.
         """
+        if os.getpid() != self._pid:
+            self._tell("a forked child does not write: its documents are in no file")
+            return
+        with self._lock:  # bluesky's monitors emit from the devices' threads.
+            self._take(name, doc)
+
+    def _take(self, name: str, doc: Document) -> None:
         if name == "start":
             self._start(doc)
             return
@@ -135,10 +148,12 @@ class NexusWriter:
 
         Without a journal that is at once, as it happens at the stop document.
         """
-        return self._follower is None or self._follower.wait(timeout)
+        return self._follower is None or os.getpid() != self._pid or self._follower.wait(timeout)
 
     def close(self) -> None:
         """Close the files of runs that did not stop; they are marked as incomplete. Waits for the others."""
+        if os.getpid() != self._pid:
+            return  # A forked child: the files are the parent's.
         for uid in list(self._runs):
             self._abandon(uid, CLOSED)
         for uid in list(self._journaled):
@@ -305,10 +320,16 @@ class NexusWriter:
 
 
 _followers: weakref.WeakSet[Follower] = weakref.WeakSet()
+_recoveries: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+_stopping = threading.Event()
+"""Set when the session ends: a recovery stops, and what is left of it is for the next one."""
 
 
 def _wait_at_exit() -> None:
     """A session that ends waits for its files; Ctrl-C leaves them to ``recover``."""
+    _stopping.set()
+    for recovery in list(_recoveries):
+        recovery.join()  # HDF5 must not be at work in a thread when Python takes it down.
     busy = sum(follower.busy() for follower in list(_followers))
     if not busy:
         return
@@ -320,7 +341,14 @@ def _wait_at_exit() -> None:
             follower.wait()
 
 
+def _leave_to_parent() -> None:
+    for follower in list(_followers):
+        follower.leave_to_parent()
+    _recoveries.clear()
+
+
 atexit.register(_wait_at_exit)
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _refused(error: Exception) -> FaultError:

@@ -116,7 +116,7 @@ def _tell_demo(console: Console, acquired: demos.Acquired, reports: list[Report]
     named = [("dataset file", acquired.dataset_file), ("master file", acquired.master_file)]
     files = [(what, path) for what, path in named if path is not None]
     for _, path in files:
-        console.print(show.tree(path, depth=2), soft_wrap=True)
+        console.print(show.tree(path, depth=2))
     for what, path in [*files, *(("frames", path) for path in acquired.raw_files)]:
         console.print(f"{what:<13} {_short(path)}", soft_wrap=True, markup=False)
     for report in reports:

@@ -72,7 +72,7 @@ class Followed:
         self._memory: deque[tuple[str, Document]] = deque()
         """Documents for which no journal is left; they come after all journals."""
         self._in_memory = False
-        self._reader: Reader | None = None
+        self._readers: list[Reader] = []
         self._reading = 0
         self._waiting: deque[tuple[str, Document]] = deque()
         """Read, and not in the file yet: the disk did not take them."""
@@ -103,7 +103,10 @@ class Followed:
         try:
             if self._session is None:
                 raise OSError("there is no place for journals")
-            self._journals.append(self._session.journal(self.uid, self._header, after))
+            journal = self._session.journal(self.uid, self._header, after)
+            # Opened now: it can be read to its end even if somebody empties the spool.
+            self._readers.append(Reader(journal.path))
+            self._journals.append(journal)
             return True
         except OSError as failure:
             self._in_memory = True
@@ -156,17 +159,16 @@ class Followed:
         if self._waiting:
             return []  # Those first.
         while self._reading < len(self._journals):
-            if self._reader is None:
-                self._reader = Reader(self._journals[self._reading].path)
+            reader = self._readers[self._reading]
             last = self._reading == len(self._journals) - 1 and not self._in_memory
-            found = self._reader.read()
+            found = reader.read()
             if found or last:
                 return list(found)
-            found = self._reader.read()  # Written between the look and the move to the next place.
+            found = reader.read()  # Written between the look and the move to the next place.
             if found:
                 return list(found)
-            self._reader.close()
-            self._reader, self._reading = None, self._reading + 1
+            reader.close()
+            self._reading += 1
         found_here = []
         while self._memory:
             found_here.append(self._memory.popleft())
@@ -203,6 +205,9 @@ class Followed:
             if run.failed:
                 self.give_up("; ".join(run.failed))
                 return
+            if not run.path.exists():
+                self.give_up("the file was removed while it was written")
+                return
             if not self._reason:
                 self._finished(run)
         self._discard()
@@ -212,14 +217,16 @@ class Followed:
         self._tell(f"{self._run.path if self._run else self.uid}: {reason}; `nexus-callbacks recover` completes it")
         if self._run is not None and not self._run.failed:
             self._run.abandon(reason)
-        if self._reader is not None:
-            self._reader.close()
+        self._close_readers()
         self.complete.set()
+
+    def _close_readers(self) -> None:
+        for reader in self._readers:
+            reader.close()
 
     def _discard(self) -> None:
         """The file has it all: the journals go."""
-        if self._reader is not None:
-            self._reader.close()
+        self._close_readers()
         for journal in self._journals:
             journal.close()
             if self._session is not None:
@@ -261,6 +268,12 @@ class Follower:
             ended = [each for each in self._followed if each.ended.is_set()]
         self._wake.set()
         return all(each.complete.wait(None if end is None else max(end - time.monotonic(), 0)) for each in ended)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: the runs are the parent's."""
+        self._lock = threading.Lock()
+        self._followed = []
+        self._thread = None
 
     def _work(self) -> None:
         flushed = time.monotonic()

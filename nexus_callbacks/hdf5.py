@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import uuid
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -74,6 +75,29 @@ def let_go(file: h5py.File) -> None:
 def _handle(file: h5py.File) -> int:
     """The file descriptor that HDF5 writes to."""
     return int(file.id.get_vfd_handle())
+
+
+_handles: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
+
+def leave_to_parent_at_fork(file: h5py.File) -> None:
+    """Keep a forked child from writing into a file that this process writes.
+
+    When the child ends, its copy of HDF5 flushes what it has in its cache through the descriptor that it shares with
+    us. The child's descriptor is turned to memory instead.
+    """
+    _handles[file] = _handle(file)
+
+
+def _turn_to_memory() -> None:
+    for file, handle in list(_handles.items()):
+        if file.id.valid:
+            memory = os.memfd_create("nexus_callbacks")
+            os.dup2(memory, handle)
+            os.close(memory)
+
+
+os.register_at_fork(after_in_child=_turn_to_memory)
 
 
 def skeleton(attributes: Mapping[str, Any]) -> bytes:

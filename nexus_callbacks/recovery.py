@@ -6,7 +6,7 @@ The same writer is fed (design D1): the file is written anew beside the old one 
 from __future__ import annotations
 
 import logging
-import uuid
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -16,7 +16,6 @@ from typing import Any
 import h5py
 
 from nexus_callbacks import hdf5, naming
-from nexus_callbacks.faults import FaultError
 from nexus_callbacks.journal import Reader
 from nexus_callbacks.master import MasterError, add_dataset
 from nexus_callbacks.recipes import Recipes
@@ -56,49 +55,69 @@ def recover(directory: str | Path | None = None, tell: Tell | None = None) -> li
     return recover_from(spool, tell or (lambda message: log.warning("%s", message)))
 
 
-def recover_from(spool: Spool, tell: Tell) -> list[Recovered]:
-    """As :func:`recover`, of one spool."""
-    found: list[Recovered] = []
-    for folder in spool.orphans():
-        session = spool.adopt(folder)
-        if session is None:
-            continue  # Somebody else recovers it.
-        with session:
-            found += recover_session(session, tell)
-    return found
-
-
-def recover_session(session: Session, tell: Tell) -> list[Recovered]:
-    """Complete the files of one session's journals, which are then removed."""
-    by_run: dict[str, list[Path]] = {}
-    for path in session.journals():
-        with Reader(path) as reader:
-            by_run.setdefault(str(reader.header.get("uid") or path.name), []).append(path)
+def recover_from(spool: Spool, tell: Tell, stop: threading.Event | None = None) -> list[Recovered]:
+    """As :func:`recover`, of one spool; ``stop`` ends it between two documents, and what is left stays."""
+    held = [session for folder in spool.orphans() if (session := spool.adopt(folder)) is not None]
+    # A run that went on in a further place has a journal in each: all are needed before it can be written.
+    by_run: dict[str, list[tuple[Session, Path]]] = {}
+    for session in held:
+        for path in session.journals():
+            by_run.setdefault(_run_of(path), []).append((session, path))
     found = []
-    for paths in by_run.values():
-        # A run that went on in a further place has a journal in each, which tells its number.
-        paths.sort(key=lambda path: (path.parent != session.folders[0], path.stem))
+    for journals in by_run.values():
         try:
-            recovered = _recover_run(paths, tell)
-        except (FaultError, OSError, ValueError) as error:
-            tell(f"{paths[0]} cannot be recovered now and stays where it is: {error}")
+            recovered = _recover_run(sorted((path for _, path in journals), key=_order), tell, stop)
+        except Stopped:
+            break
+        except Exception as error:  # Whatever a journal holds, those of the other runs are recovered.
+            tell(f"{journals[0][1]} cannot be recovered now and stays where it is: {error}")
             continue
         if recovered is not None:
             found.append(recovered)
-        for path in paths:
-            session.done(path)
+            for session, path in journals:
+                if path.exists():
+                    session.done(path)
+    for session in held:
+        session.close()
     return found
 
 
-def _recover_run(paths: list[Path], tell: Tell) -> Recovered | None:
-    """Write a run's file anew; None if its journal holds nothing of a run."""
+class Stopped(Exception):
+    """Recovery was asked to stop."""
+
+
+def _run_of(path: Path) -> str:
+    """Uid of a journal's run; its own path if it cannot be read."""
+    try:
+        with Reader(path) as reader:
+            return str(reader.header.get("uid") or path)
+    except OSError:
+        return str(path)
+
+
+def _order(path: Path) -> tuple[bool, float]:
+    """The journal with the start document first, then as they were begun."""
+    with Reader(path) as reader:
+        header = reader.header
+        documents = reader.read(1)
+    return (not documents or documents[0][0] != "start", float(header.get("created") or 0.0))
+
+
+def _keep(path: Path, why: str, tell: Tell) -> None:
+    """Put a journal aside that cannot be read to its end; it is not deleted, nor looked at again."""
+    kept = path.with_suffix(".damaged")
+    path.rename(kept)
+    tell(f"{kept}: {why}; what stands before it was recovered, the journal is kept")
+
+
+def _recover_run(paths: list[Path], tell: Tell, stop: threading.Event | None) -> Recovered | None:
+    """Write a run's file anew; None if its journal holds nothing of a run and was put aside."""
     with Reader(paths[0]) as reader:
         header = reader.header
         documents = reader.read(1)
         if not header or not documents or documents[0][0] != "start":
-            if reader.damage is not None:
-                tell(f"{paths[0]}: {reader.damage}")
             _remove_leftover(header)
+            _keep(paths[0], str(reader.damage or "it does not begin with a start document"), tell)
             return None
     start = documents[0][1]
     recipes = Recipes(header.get("profile"))
@@ -106,37 +125,49 @@ def _recover_run(paths: list[Path], tell: Tell) -> Recovered | None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and not _is_ours(target, start["uid"]):
         target = next(p for p in (naming.numbered(target, n) for n in count(2)) if not p.exists())
-    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    temporary = target.with_name(f".{target.name}.recovering")
+    temporary.unlink(missing_ok=True)  # Of a recovery that was killed; the journals' lock says that none is at work.
     try:
         hdf5.create_exclusively([temporary], hdf5.skeleton({"creator": "nexus_callbacks", "default": "entry"}))
         run = Run(Writer(temporary), recipes.recipe(start, target), tell, recipes.roots, path=target)
-        stopped = _feed(run, paths, tell)
+        stopped, damaged = _feed(run, paths, tell, stop)
+        if run.failed:
+            raise OSError("; ".join(run.failed))
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+    for path, why in damaged.items():
+        _keep(path, why, tell)
     if stopped:
         _link(recipes, start, Path(header["directory"]), target, tell)
     return Recovered(str(start["uid"]), target, stopped)
 
 
-def _feed(run: Run, paths: list[Path], tell: Tell) -> bool:
-    """Feed all documents of the journals; whether the run's stop was among them."""
-    stopped = False
+def _feed(run: Run, paths: list[Path], tell: Tell, stop: threading.Event | None) -> tuple[bool, dict[Path, str]]:
+    """Feed all documents of the journals; whether the run's stop was among them, and which journals are damaged."""
+    stopped, damaged = False, {}
     for path in paths:
         with Reader(path) as reader:
             while documents := reader.read(ended=True):
                 for name, document in documents:
                     try:
                         run.feed(name, document)
+                    except OSError:
+                        raise
                     except Exception as error:  # As live: one document must not cost the others.
                         tell(f"{run.path}: a document of kind {name!r} could not be written: {error!r}")
                     stopped = stopped or name == "stop"
-                run.write_rows() if not stopped else None
-            if reader.damage is not None:
-                tell(f"{path}: {reader.damage}; what stands before it is in {run.path.name}")
+                if not stopped:
+                    run.write_rows()
+                if stop is not None and stop.is_set():
+                    run.abandon("recovery was stopped")
+                    raise Stopped
+            # A last record that is cut is what a killed session leaves; anything else is worth a look.
+            if reader.damage is not None and not reader.damage.what.startswith("cut in its last record"):
+                damaged[path] = str(reader.damage)
     if not stopped:
         run.abandon("its session ended before the run stopped; written from its journal")
-    return stopped
+    return stopped, damaged
 
 
 def _link(recipes: Recipes, start: Any, directory: Path, target: Path, tell: Tell) -> None:

@@ -51,10 +51,11 @@ def _leaf(name: str, dataset: h5py.Dataset) -> Text:
         value = dataset.asstr()[()] if h5py.check_string_dtype(dataset.dtype) else dataset[()]
         text = " ".join(str(value).split())
         shown = text if len(text) <= 50 else text[:49] + "…"
-        return Text.assemble(name, " = ", (shown, "green"), f" {units}")
+        return Text.assemble(name, " = ", (shown, "green"), f" {units}" if units else "")
     of_files = f" ← {', '.join(sorted({s.file_name for s in dataset.virtual_sources()}))}" if dataset.is_virtual else ""
     shape = " × ".join(str(n) for n in dataset.shape)
-    return Text.assemble(name, (f" {shape} {dataset.dtype}", "magenta"), f" {units}", (of_files, "cyan"))
+    of_units = f" {units}" if units else ""
+    return Text.assemble(name, (f" {shape} {dataset.dtype}", "magenta"), of_units, (of_files, "cyan"))
 
 
 def coverage(found: Coverage, console: Console, every: bool = False) -> None:

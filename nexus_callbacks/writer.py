@@ -39,6 +39,7 @@ class Writer:
         self.on_fault: OnFault = _unheard
         """Told of each value that could not be written; the run sets it."""
         self._file = hdf5.open_file(path)
+        hdf5.leave_to_parent_at_fork(self._file)
         self._broken: set[str] = set()
 
     def apply(self, found: Iterable[Addition]) -> None:

@@ -46,7 +46,7 @@ class NumberedDatasets:
     def next(self, series: str) -> str:
         """The next dataset's name; two calls never give the same."""
         folder = self._folder(self._metadata)
-        pattern = re.compile(rf"(?:.*_)?{re.escape(series)}_(\d{{4,}})")
+        pattern = re.compile(rf"(?:.*_)?{re.escape(safe_part(series))}_(\d{{4,}})")
         found = [pattern.fullmatch(p.name) for p in folder.iterdir()] if folder.is_dir() else []
         seen = self._last.setdefault(folder, {})
         seen[series] = 1 + max([seen.get(series, 0), *(int(m.group(1)) for m in found if m)])

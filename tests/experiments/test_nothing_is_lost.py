@@ -1,6 +1,7 @@
 """With a journal: whatever happens to the session or the disk, what the RunEngine emitted comes into the file."""
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from event_model import compose_run
 from ophyd.sim import hw as make_hardware
 
 from nexus_callbacks import NexusWriter, validate
-from nexus_callbacks.recovery import recover
+from nexus_callbacks.recovery import recover, recover_from
 
 PROVENANCE = {"file_name", "file_time", "state", "state_reason"}
 
@@ -239,6 +240,143 @@ def test_an_empty_and_a_foreign_journal_are_told_and_harm_nothing(tmp_path, spoo
     (folder / "run-foreign.journal").write_bytes(b"a letter to my aunt")
     assert recover(spool) == []
     assert "not a journal" in caplog.text
+
+
+def test_a_run_that_went_on_in_a_fallback_is_recovered_whole(tmp_path, spool, monkeypatch):
+    """Two journals of one run, in two places, as a full first disk leaves them."""
+    from nexus_callbacks.spool import Spool
+
+    run = compose_run()
+    stream = run.compose_descriptor(name="primary", data_keys={"x": {"dtype": "number", "shape": [], "source": "s"}})
+    places = Spool(spool, [tmp_path / "second"])
+    session = places.session()
+    header = {"uid": run.start_doc["uid"], "target": str(tmp_path / "data" / "x.h5"), "directory": str(tmp_path)}
+    first = session.journal("r", {**header, "created": 1.0})
+    second = session.journal("r", {**header, "created": 2.0}, after=first.path)
+    first.append("start", run.start_doc)
+    first.append("descriptor", stream.descriptor_doc)
+    for i in range(20):
+        event = stream.compose_event(data={"x": i}, timestamps={"x": 0.0})
+        (first if i < 10 else second).append("event", event)
+    second.append("stop", run.compose_stop())
+    first.close()
+    second.close()
+    session.close()
+    (recovered,) = recover_from(places, print)
+    assert recovered.complete
+    with h5py.File(recovered.path) as file:
+        assert list(file["entry/measurement/x"]) == list(range(20))
+    assert not list(tmp_path.rglob("*.journal"))
+
+
+def test_a_journal_that_is_damaged_in_the_middle_is_kept(tmp_path, spool, caplog):
+    with session(tmp_path, spool, 100) as process:
+        for line in process.stdout:
+            if line.strip() == "80":
+                process.send_signal(signal.SIGKILL)
+                break
+    (journal,) = spool.rglob("*.journal")
+    content_of = bytearray(journal.read_bytes())
+    content_of[len(content_of) // 2] ^= 0xFF
+    journal.write_bytes(content_of)
+    (recovered,) = recover(spool)
+    with h5py.File(recovered.path) as file:
+        rows = file["entry/measurement/a"][:]
+        assert list(rows) == list(range(len(rows)))
+        assert 10 < len(rows) < 81
+    assert len(list(spool.rglob("*.damaged"))) == 1
+    assert "the journal is kept" in caplog.text
+
+
+def test_a_file_that_was_removed_in_mid_run_comes_back_from_the_journal(tmp_path, spool):
+    writer = NexusWriter(tmp_path / "data", journal=spool)
+    run = feed(writer, 50)
+    (path,) = writer.files.values()
+    path.unlink()
+    writer("stop", run.compose_stop())
+    writer.close()
+    (recovered,) = recover(spool)
+    assert recovered.path == path
+    with h5py.File(path) as file:
+        assert list(file["entry/measurement/x"][:, 0]) == list(range(50))
+        assert file.attrs["state"] == "complete"
+
+
+def test_the_spool_may_be_emptied_while_a_run_is_written(tmp_path, spool):
+    writer = NexusWriter(tmp_path / "data", journal=spool)
+    run = feed(writer, 5)
+    shutil.rmtree(spool)
+    writer("stop", run.compose_stop())
+    assert writer.wait(20)
+    writer.close()
+    (path,) = writer.files.values()
+    with h5py.File(path) as file:
+        assert file["entry/measurement/x"].shape == (5, 1000)
+
+
+FORK = """
+import os, sys
+sys.path.insert(0, sys.argv[3])
+from test_nothing_is_lost import feed
+from nexus_callbacks import NexusWriter
+
+writer = NexusWriter(sys.argv[1], journal=sys.argv[2] if sys.argv[2] != "inline" else False)
+run = feed(writer, 20)
+reader, gate = os.pipe()
+child = os.fork()
+if child == 0:
+    os.close(gate)
+    os.read(reader, 1)
+    writer("event", {"descriptor": "of the child"})
+    sys.exit(0)
+os.close(reader)
+writer("stop", run.compose_stop())
+writer.close()
+os.close(gate)
+_, status = os.waitpid(child, 0)
+print("child", status)
+"""
+
+
+@pytest.mark.parametrize("way", ["inline", "journaled"])
+def test_a_forked_child_leaves_the_files_to_its_parent(tmp_path, spool, way):
+    target = str(spool) if way == "journaled" else "inline"
+    command = [sys.executable, "-c", FORK, str(tmp_path / "data"), target, str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "child 0\n", done.stderr
+    (path,) = (tmp_path / "data").glob("*.h5")
+    with h5py.File(path) as file:
+        assert file.attrs["state"] == "complete"
+        assert list(file["entry/measurement/x"][:, 0]) == list(range(20))
+    assert validate(path).valid
+
+
+def test_several_threads_lose_no_row(tmp_path):
+    """bluesky's monitors emit from the devices' threads."""
+    writer = NexusWriter(tmp_path)
+    run = compose_run()
+    writer("start", run.start_doc)
+    streams = []
+    for n in range(4):
+        keys = {f"x{n}": {"dtype": "number", "shape": [], "source": "s"}}
+        streams.append(run.compose_descriptor(name=f"monitor{n}", data_keys=keys))
+        writer("descriptor", streams[-1].descriptor_doc)
+
+    def emit(n):
+        for i in range(1500):
+            event = {"descriptor": streams[n].descriptor_doc["uid"], "seq_num": i + 1, "time": 1.0, "uid": f"{n}/{i}"}
+            writer("event", {**event, "data": {f"x{n}": i}, "timestamps": {f"x{n}": 1.0}})
+
+    threads = [threading.Thread(target=emit, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer("stop", run.compose_stop())
+    (path,) = writer.files.values()
+    with h5py.File(path) as file:
+        for n in range(4):
+            assert list(file[f"entry/measurement/monitor{n}/x{n}"]) == list(range(1500))
 
 
 def test_closing_ends_open_runs_and_says_so(tmp_path, spool):

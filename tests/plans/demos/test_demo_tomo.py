@@ -92,3 +92,12 @@ def test_the_same_seed_gives_the_same_frames(tmp_path):
 
     np.testing.assert_array_equal(frames("a", 5), frames("b", 5))
     assert (frames("c", 5) != frames("d", 6)).any()
+
+
+def test_the_same_seed_gives_the_same_frames(result, tmp_path):
+    again = DEMO.run(tmp_path, None, 7, lambda done, of: None)
+    frames = []
+    for path in (result.raw_files[0], again.raw_files[0]):
+        with h5py.File(path) as file:
+            frames.append(file["entry/data/data"][:])
+    np.testing.assert_array_equal(*frames)
