@@ -94,7 +94,7 @@ def test_the_same_seed_gives_the_same_frames(tmp_path):
     assert (frames("c", 5) != frames("d", 6)).any()
 
 
-def test_the_same_seed_gives_the_same_frames(result, tmp_path):
+def test_the_demo_is_the_same_each_time(result, tmp_path):
     again = DEMO.run(tmp_path, None, 7, lambda done, of: None)
     frames = []
     for path in (result.raw_files[0], again.raw_files[0]):
