@@ -190,7 +190,12 @@ def to_json(document: Any) -> str:
 
     What JSON does not know becomes its ``str``; text that UTF-8 cannot hold is escaped. Nothing is refused.
     """
-    return json.dumps(_plain(document, 0), ensure_ascii=False, allow_nan=False)
+    try:  # Most documents are plain already, and json's own C code is ten times as fast.
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps(_plain(document, 0), ensure_ascii=False, allow_nan=False)
+    return text
 
 
 DEEPEST = 100

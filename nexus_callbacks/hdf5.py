@@ -18,16 +18,15 @@ from typing import Any, cast
 import h5py
 import numpy as np
 
-from nexus_callbacks.values import common, exact, missing, storable, texts
+from nexus_callbacks.values import storable
 
 # facts: libver 'latest' in h5py 3.16 writes files that HDF5 1.10 and h5wasm cannot read.
 LIBVER = ("earliest", "v110")
-CHUNK_BYTES = 64 * 1024
-CHUNK_ROWS = 1024
 TEXT = h5py.string_dtype("utf-8")
 
 ROOM = 4 * 2**20
-"""Bytes that are reserved before a flush: more than the metadata that HDF5 holds back."""
+"""Bytes that are reserved before a flush beyond what HDF5 knows that it needs: for what it allots during the flush."""
+COPY_BYTES = 64 * 1024
 MOST_COPIED = 256 * 2**20
 """Bytes of a file which HDF5 may want to read again when it closes a file that the disk takes no more of."""
 
@@ -39,19 +38,36 @@ def open_file(path: Path, mode: str = "r+") -> h5py.File:
     return h5py.File(path, mode, libver=LIBVER, locking=False)
 
 
-def reserve(file: h5py.File, room: int = ROOM) -> None:
-    """Make sure that the disk has room for what HDF5 is about to write; HDF5 cuts it off again when it closes.
+def reserve(file: h5py.File, since: int, more: int = 0) -> None:
+    """Make sure that the disk has room for what HDF5 is about to write.
 
     A flush that fails half-way leaves HDF5's cache in a state from which the library cannot close the file any more and
     crashes at exit (HDF5 2.0: "slist already enabled?"). So room is made first, where an error does no harm.
+
+    Parameters
+    ----------
+    since
+        Size of the file when it was last flushed: what HDF5 has allotted since may not be on the disk yet.
+    more
+        Bytes beyond :data:`ROOM` for which HDF5 has not allotted a place yet.
 
     Raises
     ------
     OSError
         There is none.
     """
-    # Beyond what HDF5 knows of, which is less than the file's size once room was made.
-    os.posix_fallocate(_handle(file), int(file.id.get_filesize()), room)
+    known = size(file)
+    os.posix_fallocate(_handle(file), min(since, known), max(known - since, 0) + ROOM + more)
+
+
+def size(file: h5py.File) -> int:
+    """Bytes of the file as HDF5 knows it: less than on disk once room was made."""
+    return int(file.id.get_filesize())
+
+
+def cut(file: h5py.File) -> None:
+    """Give back the room that was made and not used, of a file that was just flushed."""
+    os.ftruncate(_handle(file), size(file))
 
 
 def let_go(file: h5py.File) -> None:
@@ -62,10 +78,10 @@ def let_go(file: h5py.File) -> None:
     handle = _handle(file)
     memory = os.memfd_create("nexus_callbacks")
     try:
-        size = os.fstat(handle).st_size
+        taken = os.fstat(handle).st_size
         with Path(file.filename).open("rb") as source:
-            for offset in range(0, min(size, MOST_COPIED), CHUNK_BYTES):
-                os.pwrite(memory, os.pread(source.fileno(), CHUNK_BYTES, offset), offset)
+            for offset in range(0, min(taken, MOST_COPIED), COPY_BYTES):
+                os.pwrite(memory, os.pread(source.fileno(), COPY_BYTES, offset), offset)
         os.dup2(memory, handle)
     finally:
         os.close(memory)
@@ -191,81 +207,3 @@ def _is_text(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(isinstance(v, str) for v in value)
     return isinstance(value, str) or (isinstance(value, np.ndarray) and value.dtype.kind in "OUS")
-
-
-def append(file: h5py.File, path: str, rows: Array, attributes: Mapping[str, Any], start: int) -> None:
-    """Put rows into a growing dataset from row ``start`` on; it is made on its first rows.
-
-    Rows before ``start`` that the dataset does not have count as never measured. A dataset whose type or row shape the
-    new rows do not fit is written anew, once, in a type that holds both.
-    """
-    if path not in file:
-        filled = rows if start == 0 else _joined(missing(start, rows), rows)
-        _create(file, path, filled, attributes)
-        return
-    dataset = cast(h5py.Dataset, file[path])
-    have = np.dtype(object) if _holds_text(dataset) else dataset.dtype
-    if have.kind == "O" and rows.dtype.kind != "O":
-        rows = texts(rows.tolist())
-    if dataset.shape[0] < start:
-        rows = _joined(missing(start - dataset.shape[0], rows), rows)
-        start = dataset.shape[0]
-    wider = common(have, dataset.shape[1:], rows)
-    # Not only ``!=``: numpy takes None for float64.
-    if wider is None or wider != have or not exact(rows, have):
-        old = dataset.asstr()[:start] if have.kind == "O" else dataset[:start]
-        kept = dict(dataset.attrs)
-        del file[path]
-        _create(file, path, _joined(old, rows), kept)
-        return
-    dataset.resize(start + len(rows), axis=0)
-    dataset[start:] = rows if have.kind == "O" else rows.astype(have, copy=False)  # HDF5 makes no complex of a real.
-
-
-def _joined(first: Array, second: Array) -> Array:
-    """Two pieces of one column in a type that holds both."""
-    dtype = common(first.dtype, first.shape[1:], second)
-    if dtype is None or not (exact(first, dtype) and exact(second, dtype)):
-        return np.concatenate([texts(first.tolist()), texts(second.tolist())])
-    return np.concatenate([first.astype(dtype), second.astype(dtype)])
-
-
-def _holds_text(dataset: h5py.Dataset) -> bool:
-    return h5py.check_string_dtype(dataset.dtype) is not None
-
-
-def _create(file: h5py.File, path: str, rows: Array, attributes: Mapping[str, Any]) -> None:
-    parent = require_group(file, path.rpartition("/")[0], "NXcollection")
-    row = max(int(np.prod(rows.shape[1:])) * (rows.dtype.itemsize or 1), 1)
-    chunk = (max(1, min(CHUNK_ROWS, CHUNK_BYTES // row)), *(max(n, 1) for n in rows.shape[1:]))
-    dataset = parent.create_dataset(
-        path.rpartition("/")[2],
-        data=rows,
-        dtype=TEXT if rows.dtype == object else rows.dtype,
-        maxshape=(None, *rows.shape[1:]),
-        chunks=chunk,
-    )
-    set_attributes(dataset, attributes)
-
-
-def truncate(file: h5py.File, path: str, rows: int) -> None:
-    """Drop all but the first rows of a growing dataset."""
-    if path in file:
-        dataset = cast(h5py.Dataset, file[path])
-        if dataset.shape[0] > rows:
-            dataset.resize(rows, axis=0)
-
-
-def link(file: h5py.File, path: str, target: str) -> None:
-    """Make a soft link, if there is something to link to, and note its target where NeXus wants it.
-
-    A target in another file is not opened: a detector may still be writing it.
-    """
-    kind = file.get(target, getlink=True) if target.rpartition("/")[0] in file else None
-    if kind is None:
-        return
-    require_group(file, path.rpartition("/")[0], "NXcollection")
-    if file[path.rpartition("/")[0]].get(path.rpartition("/")[2], getlink=True) is None:
-        file[path] = h5py.SoftLink(target)
-    if isinstance(kind, h5py.HardLink) and "target" not in file[target].attrs:
-        file[target].attrs["target"] = target

@@ -6,7 +6,8 @@ other. It keeps the rows which are not written yet, and what its detectors told 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import numpy as np
 from nexus_callbacks import additions, stacks
 from nexus_callbacks.assets import Assets
 from nexus_callbacks.coverage import Coverage
-from nexus_callbacks.documents import BASELINE, Document, iso_time, merged
+from nexus_callbacks.documents import BASELINE, PRIMARY, Document, iso_time, merged
 from nexus_callbacks.layout import Layout, Recipe
-from nexus_callbacks.table import Table
+from nexus_callbacks.table import Page, Piece, Rows, Table
 from nexus_callbacks.values import column
 from nexus_callbacks.writer import Writer
 
@@ -61,12 +62,14 @@ class Run:
         self._assets = Assets(roots or {})
         self._tables: dict[str, Table] = {}
         self._stream_of: dict[str, str] = {}
+        self._table_of: dict[str, Table] = {}
+        """Uid of a descriptor → the rows of its stream."""
         self._lost: set[str] = set()
         self._takes: dict[str, Callable[[Document], None]] = {
             "start": self._start,
             "descriptor": self._descriptor,
-            "event": lambda document: self._rows("event", document),
-            "event_page": lambda document: self._rows("event_page", document),
+            "event": partial(self._rows, "event"),
+            "event_page": partial(self._rows, "event_page"),
             "resource": self._assets.add_resource,
             "datum": self._assets.add_datum,
             "datum_page": self._assets.add_datum_page,
@@ -101,14 +104,19 @@ class Run:
         stream, found = self._layout.extend(document)
         table = self._tables.get(stream.name)
         if table is None:
-            table = self._tables[stream.name] = Table(stream)
+            table = self._tables[stream.name] = Table(stream, expected=self._expected(stream.name))
         else:
             self._write_table(table)  # Rows before a reconfiguration belong to the columns known then.
-            table.stream = merged(table.stream, stream)
+            table.describe(merged(table.stream, stream))
         self._stream_of[document["uid"]] = stream.name
+        self._table_of[document["uid"]] = table
         table.columns += [each for each in found if isinstance(each, additions.Column)]
         table.frames += [each for each in found if isinstance(each, additions.Frames)]
         self._writer.apply(found)
+
+    def _expected(self, stream: str) -> int | None:
+        points = self.start.get("num_points")
+        return points if stream == PRIMARY and isinstance(points, int) and points > 0 else None
 
     def _stream_datum(self, document: Document) -> None:
         rows, frames = (document[name]["stop"] - document[name]["start"] for name in ("seq_nums", "indices"))
@@ -117,13 +125,23 @@ class Run:
         self._assets.add_stream_datum(document, self._stream_of[document["descriptor"]])
 
     def _rows(self, name: str, document: Document) -> None:
-        table = self._tables[self._stream_of[document["descriptor"]]]
-        fresh = table.count == 0
+        table = self._table_of[document["descriptor"]]
+        fresh = table.seq_nums.count == 0
         keep = table.take(name, document)
         if keep is not None and keep < table.written:
             table.written, table.unsure = keep, True
         if fresh and table.stream.name == BASELINE and table.count:
             self._writer.apply(self._layout.first(table.stream.name, table.first))
+        if table.seq_nums.count >= table.full:
+            self._relieve(table)
+
+    def _relieve(self, table: Table) -> None:
+        """Bring rows into the file before their time, so that they do not pile up in memory."""
+        try:
+            self._write_table(table)
+        except OSError as error:  # They stay pending; the next flush meets the same disk and says what comes of it.
+            table.full = table.count + sum(map(len, table.pending))
+            self._tell(f"{self.path}: rows could not be written yet: {error}")
 
     def _stop(self, document: Document) -> None:
         self._finish(document, "")
@@ -131,7 +149,7 @@ class Run:
     def _finish(self, stop: Document, reason: str) -> None:
         """Write what needs the whole run and close the file. A part that fails costs only itself, and is told."""
         steps: list[tuple[str, Callable[[], None]]] = [
-            ("rows", self.write_rows),
+            ("rows", lambda: self.write_tables(last=True)),
             ("frames", lambda: self._link_all_frames(whole=stop.get("exit_status") == "success")),
             ("final readings, plots and links", lambda: self._writer.apply(self._layout.finish(stop, self))),
             ("coverage", lambda: self._writer.apply(self._layout.account())),
@@ -166,47 +184,60 @@ class Run:
 
     # -- the file --------------------------------------------------------------------------------------------------
 
-    def write_rows(self) -> None:
+    def write_rows(self, last: bool = False) -> None:
         """Bring all pending rows into the file and make them visible.
+
+        ``last``: no more rows will come, which makes short runs smaller.
 
         Raises
         ------
         OSError
             The disk does not take them; they stay pending.
         """
-        for table in self._tables.values():
-            self._write_table(table)
+        self.write_tables(last)
         self._writer.flush()
 
-    def _write_table(self, table: Table) -> None:
+    def write_tables(self, last: bool = False) -> None:
+        """As :meth:`write_rows`, but readers do not see them before the next flush."""
+        for table in self._tables.values():
+            self._write_table(table, last)
+            for each in table.columns if last else ():
+                self._writer.settle(each)
+
+    def _write_table(self, table: Table, last: bool = False) -> None:
         if table.unsure:  # Repeated rows, or a write that was cut off: back to what stands in every column.
             for each in table.columns:
                 self._writer.truncate(each, table.written)
             table.unsure = False
         if not table.pending:
             return
-        pieces = self._pieces(table)
+        blocks = [self._pieces(table, block) for block in table.pending]
         table.unsure = True
-        for each, rows in zip(table.columns, pieces, strict=True):
-            self._writer.append(each, rows, table.written)
-        table.unsure = False
-        table.written += len(table.pending)
-        table.pending.clear()
+        for each, pieces in zip(table.columns, zip(*blocks, strict=True), strict=True):
+            start = table.written
+            whole = _merged(pieces)
+            for rows in whole:
+                once = last and len(whole) == 1
+                self._writer.append(each, rows, start, expected=table.expected, last=once)
+                start += len(rows)
+        table.done()
 
-    def _pieces(self, table: Table) -> list[np.ndarray[Any, Any]]:
-        """The pending rows of every column, made before any is written, so that a bad value costs only itself."""
-        made: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
-        found = []
-        for each in table.columns:
+    def _pieces(self, table: Table, block: Rows | Page) -> list[Piece]:
+        """Pending rows of every column, made before any is written, so that a bad value costs only itself."""
+        made: dict[tuple[str, str], Piece] = {}
+        found: list[Piece] = []
+        for each, make in table.pieces(block, self.start["time"]):
             source = (each.kind, each.key or each.path)
             try:
                 if source not in made:
-                    made[source] = table.piece(each, self.start["time"])
+                    made[source] = make()
                 rows = made[source]
-                found.append(each.convert(rows) if each.convert else rows)
+                if each.convert:
+                    rows = each.convert(np.stack(rows) if isinstance(rows, list) else rows)
+                found.append(rows)
             except Exception as error:  # A device's own class may raise anything when it is looked at.
                 self._tell(f"{self.path.name}: {each.path}: kept as text: {type(error).__name__}: {error}")
-                found.append(table.as_text(each))
+                found.append(table.as_text(block, each))
         return found
 
     def _link_frames(self, table: Table, frames: additions.Frames, whole: bool) -> dict[str, Any]:
@@ -317,3 +348,13 @@ class Run:
                 told = self._assets.length(stream, key, frames.per_row) // max(frames.per_row, 1)
                 return told or len(table.datum_ids.get(key, ()))
         return 0
+
+
+def _merged(pieces: Sequence[Piece]) -> list[Piece]:
+    """Pieces of one column as one array, if they are alike."""
+    first = pieces[0]
+    if len(pieces) == 1 or isinstance(first, list):
+        return list(pieces)
+    arrays = [each for each in pieces if not isinstance(each, list)]
+    alike = all(each.dtype == first.dtype and each.shape[1:] == first.shape[1:] for each in arrays)
+    return [np.concatenate(arrays)] if alike and len(arrays) == len(pieces) else list(pieces)

@@ -131,6 +131,26 @@ def column(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     array. Texts, and anything else (ragged arrays, mixtures, objects), become an array of ``str``: JSON for
     what is not a text.
     """
+    plain = _plain(values)
+    return _checked(values) if plain is None else plain
+
+
+PLAIN: dict[frozenset[type], type] = {
+    frozenset({int}): np.int64,
+    frozenset({float}): np.float64,
+    frozenset({np.float64}): np.float64,
+    frozenset({float, np.float64}): np.float64,
+}
+"""Types of the values of nearly every column → what numpy makes of them, which then needs no look at each."""
+
+
+def _plain(values: Sequence[Any]) -> np.ndarray[Any, Any] | None:
+    wanted = PLAIN.get(frozenset(map(type, values)))
+    array = np.array(values) if wanted else None
+    return array if array is not None and array.dtype == wanted else None
+
+
+def _checked(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     if all(isinstance(v, str) for v in values):
         return texts(values)
     if any(v is None for v in values) and all(v is None or _is_number(v) for v in values):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import h5py
 import numpy as np
 
 from nexus_callbacks import additions, frames, hdf5
 from nexus_callbacks.additions import Addition
+from nexus_callbacks.content import Content, Rows
 from nexus_callbacks.stacks import Linked, Stack
 
 OnFault = Callable[[str, str], None]
@@ -40,6 +40,8 @@ class Writer:
         """Told of each value that could not be written; the run sets it."""
         self._file = hdf5.open_file(path)
         hdf5.leave_to_parent_at_fork(self._file)
+        self._content = Content(self._file)
+        self._flushed = hdf5.size(self._file)
         self._broken: set[str] = set()
 
     def apply(self, found: Iterable[Addition]) -> None:
@@ -51,19 +53,28 @@ class Writer:
                 self.on_fault(addition.path, f"cannot be written: {error}")
 
     def _apply(self, addition: Addition) -> None:
-        if isinstance(addition, additions.Group):
-            hdf5.set_attributes(hdf5.require_group(self._file, addition.path, addition.nx_class), addition.attributes)
-        elif isinstance(addition, additions.Field):
-            hdf5.write_field(self._file, addition.path, addition.value, addition.attributes)
+        if isinstance(addition, additions.Field):
+            self._content.field(addition.path, addition.value, addition.attributes)
+        elif isinstance(addition, additions.Group):
+            self._content.group(addition.path, addition.nx_class, addition.attributes)
         elif isinstance(addition, additions.Link):
-            hdf5.link(self._file, addition.path, addition.target)
+            self._content.link(addition.path, addition.target)
         elif isinstance(addition, additions.Attribute):
-            hdf5.set_attributes(self._file[addition.path], addition.attributes)
+            self._content.set_attributes(addition.path, addition.attributes)
 
-    def append(self, column: additions.Column, rows: np.ndarray[Any, Any], start: int) -> None:
+    def append(
+        self, column: additions.Column, rows: Rows, start: int, *, expected: int | None = None, last: bool = False
+    ) -> None:
         """Put rows into a column from row ``start`` on.
 
         A column which HDF5 refuses is told and left as it is from then on: later rows must not take the place of those.
+
+        Parameters
+        ----------
+        expected
+            How many rows there may be.
+        last
+            No more rows will come.
 
         Raises
         ------
@@ -73,14 +84,22 @@ class Writer:
         if column.path in self._broken:
             return
         try:
-            hdf5.append(self._file, column.path, rows, column.attributes, start)
+            self._content.append(column.path, rows, column.attributes, start, expected=expected, last=last)
         except REFUSED as error:
             self._broken.add(column.path)
             self.on_fault(column.path, f"cannot be written from row {start} on: {error}")
 
+    def settle(self, column: additions.Column) -> None:
+        """Make a column that no rows will be added to as small as it can be."""
+        try:
+            self._content.settle(column.path)
+        except REFUSED as error:
+            self._broken.add(column.path)
+            self.on_fault(column.path, f"cannot be written: {error}")
+
     def truncate(self, column: additions.Column, rows: int) -> None:
         """Keep only the first rows of a column."""
-        hdf5.truncate(self._file, column.path, rows)
+        self._content.truncate(column.path, rows)
 
     def link_frames(self, stack: Stack, parts: str) -> Linked:
         """Link a detector's frames, as far as they are there; never copied (design D7).
@@ -94,17 +113,11 @@ class Writer:
 
     def kind(self, path: str) -> tuple[str, tuple[int, ...]] | None:
         """numpy's ``dtype.kind`` (O for text) and the shape of a row of a dataset; None if it is not there."""
-        dataset = self._file.get(path)
-        if not isinstance(dataset, h5py.Dataset):
-            return None
-        text = h5py.check_string_dtype(dataset.dtype) is not None
-        return "O" if text else dataset.dtype.kind, dataset.shape[1:]
+        return self._content.kind(path)
 
     def read(self, path: str) -> np.ndarray[Any, Any]:
         """A dataset as it stands in the file."""
-        dataset = cast(h5py.Dataset, self._file[path])
-        text = h5py.check_string_dtype(dataset.dtype) is not None
-        return np.asarray(dataset.asstr()[()] if text else dataset[()])
+        return self._content.read(path)
 
     def state(self, state: str, reason: str = "") -> None:
         """Say in the file whether it is being written, complete, or incomplete and why."""
@@ -112,12 +125,19 @@ class Writer:
 
     def root(self, attributes: additions.Attributes) -> None:
         """Set attributes of the root."""
-        hdf5.set_attributes(self._file, attributes)
+        self._content.set_attributes("/", attributes)
 
     def flush(self) -> None:
-        """Make all that was written visible to readers."""
-        hdf5.reserve(self._file)
+        """Make all that was written visible to readers.
+
+        Raises
+        ------
+        OSError
+            There is no room for it on the disk.
+        """
+        hdf5.reserve(self._file, self._flushed, self._content.cached)
         self._file.flush()
+        self._flushed, self._content.cached = hdf5.size(self._file), 0
 
     def close(self) -> None:
         """Close the file; harmless when it is closed.
@@ -130,10 +150,13 @@ class Writer:
         if not self._file.id.valid:
             return
         try:
-            hdf5.reserve(self._file)
+            self.flush()
         except OSError:
+            self._content.release()
             hdf5.let_go(self._file)
             raise
+        self._content.release()
+        hdf5.cut(self._file)
         self._file.close()
 
 
