@@ -23,7 +23,7 @@ Piece = Array | list[Array]
 """Rows of a column: one array, rows first, or the rows themselves where each is large, so that none is copied."""
 
 LEAST = -(2**63)
-MOST_ROWS = 2048
+MOST_ROWS = 1024
 MOST_BYTES = 4 * 2**20
 """Rows, and bytes of arrays in them, which wait for the next flush; more are brought into the file at once."""
 LARGE = 32 * 1024
