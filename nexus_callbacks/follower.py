@@ -145,7 +145,8 @@ class Followed:
         while self._waiting:
             name, document = self._waiting[0]
             if name == "stop":
-                self._run.write_rows()  # A disk that is full now may not be later: the stop document waits for it.
+                # A disk that is full now may not be later: the stop document waits for it.
+                self._run.write_rows(last=True)
             try:
                 self._run.feed(name, document)
             except OSError:
