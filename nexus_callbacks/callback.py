@@ -175,9 +175,7 @@ class NexusWriter:
     # -- documents -------------------------------------------------------------------------------------------------
 
     def _start(self, doc: Document) -> None:
-        faults = [Fault(f"no {key!r}", Place("start document")) for key in ("uid", "time") if key not in doc]
-        if faults or str(doc["uid"]) in self._router.runs:
-            raise FaultError(faults or [Fault(f"run {doc['uid']} is being written already", Place("start document"))])
+        uid = self._router.admit(doc)
         try:
             path = self._reserve(self._recipes.wanted_paths(doc, self.directory).dataset)
         except (TypeError, ValueError, OverflowError) as error:
@@ -191,7 +189,6 @@ class NexusWriter:
             if isinstance(error, Exception):
                 raise _refused(error) from error
             raise
-        uid = str(doc["uid"])
         self.files[uid] = path
         if run is not None:
             self._runs[uid] = run

@@ -151,10 +151,7 @@ class Serializer(DocumentRouter):
 
     def start(self, doc: Any) -> Any:
         """Make the run's file."""
-        faults = [Fault(f"no {key!r}", Place("start document")) for key in ("uid", "time") if key not in doc]
-        if faults or str(doc["uid"]) in self._runs:
-            raise FaultError(faults or [Fault(f"run {doc['uid']} is being written already", Place("start document"))])
-        uid = str(doc["uid"])
+        uid = self._router.admit(doc)
         try:
             postfix = f"{_Prefix(self._recipes.zone).format(self._prefix, start=doc)}.h5"
         except (LookupError, AttributeError, TypeError, ValueError, OverflowError) as error:

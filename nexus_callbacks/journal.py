@@ -47,9 +47,6 @@ class JournalClosed(ValueError):
     """The journal was closed, or belongs to the process that this one was forked from."""
 
 
-# -- writing ------------------------------------------------------------------------------------------------------
-
-
 def _record(payload: bytes) -> bytes:
     length = len(payload)
     if length > _LONGEST:

@@ -27,6 +27,7 @@ BASE = "base"
 """The shipped definition of runs without a profile, or with a profile that names none."""
 
 
+_VERSION = version("nexus-callbacks")  # Read once: asking takes 1 ms, and every run wants it twice.
 NO_EFFECT = ("catalogues", "tango")
 """Keys of a profile that are read and checked, but do nothing yet."""
 
@@ -220,13 +221,13 @@ class Recipes:
             facts=self._facts(start, path, technique),
             zone=self.zone,
             sources=shape.loaded.sources,
-            version=version("nexus-callbacks"),
+            version=_VERSION,
         )
 
     def _facts(self, start: Document, path: Path, technique: str | None) -> dict[str, Any]:
         """What the writer knows of a run, for sources ``run:NAME``; a fact without a value is None."""
         told = start.get("versions")
-        versions = {"nexus_callbacks": version("nexus-callbacks"), **(told if isinstance(told, Mapping) else {})}
+        versions = {"nexus_callbacks": _VERSION, **(told if isinstance(told, Mapping) else {})}
         return {
             "file": str(path),
             "folder": str(path.parent),

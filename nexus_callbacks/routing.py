@@ -7,6 +7,7 @@ the uids of the runs that are open, and forgets a run's when it ends.
 from __future__ import annotations
 
 from nexus_callbacks.documents import Document
+from nexus_callbacks.faults import Fault, FaultError, Place
 
 _BY_DESCRIPTOR = ("event", "event_page", "stream_datum")
 _BY_RESOURCE = ("datum", "datum_page")
@@ -19,6 +20,22 @@ class Router:
     def __init__(self) -> None:
         self._runs: dict[str, set[str]] = {}
         self._owners: dict[str, str] = {}
+
+    def admit(self, start: Document) -> str:
+        """Uid of a run that may be begun with a start document.
+
+        Raises
+        ------
+        FaultError
+            The document lacks its uid or time, or its run is open already.
+        """
+        place = Place("start document")
+        faults = [Fault(f"no {key!r}", place) for key in ("uid", "time") if key not in start]
+        if not faults and str(start["uid"]) in self._runs:
+            faults = [Fault(f"run {start['uid']} is being written already", place)]
+        if faults:
+            raise FaultError(faults)
+        return str(start["uid"])
 
     def open(self, run: str) -> None:
         """Take a run by its uid."""
