@@ -28,7 +28,7 @@ from devices.shutter import Shutter
 from devices.signals import signals_of
 from devices.source import StorageRing, Undulator
 from devices.stages import SimulatedMotor
-from nexus_callbacks.bindings import write_signals
+from nexus_callbacks.beamline.bindings import write_signals
 
 SHAPE = (GRID, GRID)
 """Rows and columns of a frame."""

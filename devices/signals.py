@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nexus_callbacks.bindings import Signals
+from nexus_callbacks.beamline.bindings import Signals
 
 
 def signals_of(*devices: Any) -> Signals:

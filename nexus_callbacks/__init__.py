@@ -8,9 +8,9 @@
 """
 
 from nexus_callbacks.callback import NexusWriter
-from nexus_callbacks.coverage import read as coverage
 from nexus_callbacks.faults import FaultError
-from nexus_callbacks.recovery import recover
+from nexus_callbacks.journal.recovery import recover
+from nexus_callbacks.layout.coverage import read as coverage
 from nexus_callbacks.validation import validate
 
 __all__ = ["FaultError", "NexusWriter", "coverage", "recover", "validate"]

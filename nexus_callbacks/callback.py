@@ -14,18 +14,19 @@ import weakref
 from pathlib import Path
 from types import TracebackType
 
-from nexus_callbacks import hdf5, naming
-from nexus_callbacks.bindings import Signals
+from nexus_callbacks import hdf5
+from nexus_callbacks.beamline import naming
+from nexus_callbacks.beamline.bindings import Signals
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
-from nexus_callbacks.follower import Followed, Follower
-from nexus_callbacks.master import MasterError, add_dataset
+from nexus_callbacks.files.master import MasterError, add_dataset
+from nexus_callbacks.files.writer import Writer
+from nexus_callbacks.journal.follower import Followed, Follower
+from nexus_callbacks.journal.recovery import recover_from
+from nexus_callbacks.journal.spool import Session, Spool
 from nexus_callbacks.recipes import Recipes
-from nexus_callbacks.recovery import recover_from
 from nexus_callbacks.routing import Router
 from nexus_callbacks.run import Run
-from nexus_callbacks.spool import Session, Spool
-from nexus_callbacks.writer import Writer
 
 log = logging.getLogger("nexus_callbacks")
 
@@ -59,8 +60,8 @@ class NexusWriter:
     journal
         True, or the folder of a spool: documents are appended to a journal, and a thread of the writer's own brings
         them into the file, so that a slow or full disk never holds the scan up and nothing is lost with the session
-        (:func:`~nexus_callbacks.recovery.recover`). The file is complete a moment after the run has stopped: see
-        :meth:`wait`. False: each document is written as it comes, and the file is complete when the run is.
+        (:func:`~nexus_callbacks.journal.recovery.recover`). The file is complete a moment after the run has stopped:
+        see :meth:`wait`. False: each document is written as it comes, and the file is complete when the run is.
 
     Raises
     ------

@@ -18,11 +18,11 @@ from rich.text import Text
 
 from nexus_callbacks import demos, show
 from nexus_callbacks.callback import NexusWriter
-from nexus_callbacks.coverage import read as read_coverage
 from nexus_callbacks.faults import Fault, FaultError
+from nexus_callbacks.frames.relink import relink
+from nexus_callbacks.journal.recovery import recover
+from nexus_callbacks.layout.coverage import read as read_coverage
 from nexus_callbacks.recipes import Recipes
-from nexus_callbacks.recovery import recover
-from nexus_callbacks.relink import relink
 from nexus_callbacks.replay import documents_of, feed, unfinished
 from nexus_callbacks.validation import Report, validate
 

@@ -26,14 +26,14 @@ from event_model import DocumentRouter
 from suitcase.utils import MemoryBuffersManager, MultiFileManager, SuitcaseUtilsTypeError, SuitcaseUtilsValueError
 
 from nexus_callbacks import hdf5
-from nexus_callbacks.bindings import Signals
+from nexus_callbacks.beamline.bindings import Signals
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
+from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.routing import Router
 from nexus_callbacks.run import Run
 from nexus_callbacks.values import safe_part
-from nexus_callbacks.writer import Writer
 
 log = logging.getLogger("nexus_callbacks")
 

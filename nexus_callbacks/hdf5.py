@@ -1,6 +1,6 @@
 """hdf5: create, append and link in a NeXus file, with h5py.
 
-The only room, with :mod:`nexus_callbacks.writer` and :mod:`nexus_callbacks.master`, that opens HDF5 for writing.
+The only room, with :mod:`nexus_callbacks.files`, that opens HDF5 for writing.
 Files are written in a format that HDF5 1.10 reads, without HDF5's own file locks (design D6).
 """
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from nexus_callbacks import bindings, documents, naming, techniques
-from nexus_callbacks.bindings import Binding, Profile, Signals
+from nexus_callbacks import documents, techniques
+from nexus_callbacks.beamline import bindings, naming
+from nexus_callbacks.beamline.bindings import Binding, Profile, Signals
+from nexus_callbacks.beamline.profile import Files
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
-from nexus_callbacks.layout import Recipe
-from nexus_callbacks.profile import Files
+from nexus_callbacks.layout.layout import Recipe
 from nexus_callbacks.techniques import Loaded
 
 BASE = "base"

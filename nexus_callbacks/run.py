@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from nexus_callbacks import additions, stacks
-from nexus_callbacks.assets import Assets
-from nexus_callbacks.coverage import Coverage
 from nexus_callbacks.documents import BASELINE, PRIMARY, Document, iso_time, merged
-from nexus_callbacks.layout import Layout, Recipe
-from nexus_callbacks.table import Page, Piece, Rows, Table
+from nexus_callbacks.files.table import Page, Piece, Rows, Table
+from nexus_callbacks.files.writer import Writer
+from nexus_callbacks.frames import stacks
+from nexus_callbacks.frames.assets import Assets
+from nexus_callbacks.layout import additions
+from nexus_callbacks.layout.coverage import Coverage
+from nexus_callbacks.layout.layout import Layout, Recipe
 from nexus_callbacks.values import column
-from nexus_callbacks.writer import Writer
 
 Tell = Callable[[str], None]
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from nexus_callbacks.coverage import Coverage
+from nexus_callbacks.layout.coverage import Coverage
 
 LONG = 30
 """A group with more members than this shows its first ones and their number."""

@@ -16,6 +16,6 @@ def esrf():
     """ESRF's definition as it is published."""
     from icat_esrf_definitions import DEFINITIONS_FILE
 
-    from nexus_callbacks import esrf_xml
+    from nexus_callbacks.definitions import esrf_xml
 
     return esrf_xml.read(DEFINITIONS_FILE)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from nexus_callbacks import esrf_xml
-from nexus_callbacks.definition import Group, merge
+from nexus_callbacks.beamline.profile import Bindings, load_bindings
+from nexus_callbacks.beamline.sources import nearest
+from nexus_callbacks.definitions import esrf_xml
+from nexus_callbacks.definitions.definition import Group, merge
 from nexus_callbacks.faults import Fault, FaultError, Place
-from nexus_callbacks.profile import Bindings, load_bindings
-from nexus_callbacks.sources import nearest
 
 ESRF = "esrf"
 _FOLDER = Path(__file__).parent

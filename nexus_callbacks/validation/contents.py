@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 
 from nexus_callbacks import units
-from nexus_callbacks.coverage import NOTE
+from nexus_callbacks.layout.coverage import NOTE
 from nexus_callbacks.validation.nodes import attribute, find, join, names, shape, text, walk
 from nexus_callbacks.validation.report import Finding, guarded
 

@@ -7,7 +7,7 @@ from devices.id16a import main, simulated_id16a
 from devices.materials import GOLD
 from devices.signals import signals_of
 from devices.source import StorageRing
-from nexus_callbacks.bindings import write_signals
+from nexus_callbacks.beamline.bindings import write_signals
 from plans.profile_folders import profile_folder
 
 

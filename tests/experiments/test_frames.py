@@ -13,8 +13,8 @@ from ophyd.sim import hw as make_hardware
 
 from devices.detectors import FrameCamera
 from nexus_callbacks import NexusWriter, validate
-from nexus_callbacks.relink import relink
-from tests.nexus_callbacks.test_formats import edf_text
+from nexus_callbacks.frames.relink import relink
+from tests.nexus_callbacks.frames.test_formats import edf_text
 
 
 @pytest.fixture

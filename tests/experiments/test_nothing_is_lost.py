@@ -18,7 +18,7 @@ from event_model import compose_run
 from ophyd.sim import hw as make_hardware
 
 from nexus_callbacks import NexusWriter, validate
-from nexus_callbacks.recovery import recover, recover_from
+from nexus_callbacks.journal.recovery import recover, recover_from
 
 PROVENANCE = {"file_name", "file_time", "state", "state_reason"}
 
@@ -222,7 +222,7 @@ def test_a_full_disk_only_lengthens_the_journal(tmp_path, spool):
 
 def test_a_spool_that_cannot_be_made_costs_no_document(tmp_path, caplog, monkeypatch):
     (tmp_path / "taken").write_text("")
-    monkeypatch.setattr("nexus_callbacks.spool.temporary_folder", lambda: tmp_path / "taken" / "too")
+    monkeypatch.setattr("nexus_callbacks.journal.spool.temporary_folder", lambda: tmp_path / "taken" / "too")
     writer = NexusWriter(tmp_path / "data", journal=tmp_path / "taken" / "spool")
     run = feed(writer, 5)
     writer("stop", run.compose_stop())
@@ -244,7 +244,7 @@ def test_an_empty_and_a_foreign_journal_are_told_and_harm_nothing(tmp_path, spoo
 
 def test_a_run_that_went_on_in_a_fallback_is_recovered_whole(tmp_path, spool, monkeypatch):
     """Two journals of one run, in two places, as a full first disk leaves them."""
-    from nexus_callbacks.spool import Spool
+    from nexus_callbacks.journal.spool import Spool
 
     run = compose_run()
     stream = run.compose_descriptor(name="primary", data_keys={"x": {"dtype": "number", "shape": [], "source": "s"}})

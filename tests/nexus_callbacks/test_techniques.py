@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from nexus_callbacks import bindings, techniques
-from nexus_callbacks.definition import Group, Link
+from nexus_callbacks import techniques
+from nexus_callbacks.beamline import bindings
+from nexus_callbacks.definitions.definition import Group, Link
 from nexus_callbacks.faults import FaultError, Place
 
 ENTRY = '<group groupName="${entry}" NX_class="NXentry">'

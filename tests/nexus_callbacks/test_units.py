@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_callbacks import conversions, units
-from nexus_callbacks.definition import Group
+from nexus_callbacks import units
+from nexus_callbacks.definitions.definition import Group
+from nexus_callbacks.layout import conversions
 from nexus_callbacks.units import UnitFault, compatible, conversion, known
 
 

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from nexus_callbacks.definition import Field, Group
+from nexus_callbacks.definitions.definition import Field, Group
 from nexus_callbacks.validation import allowed, nodes, nxdl, validate
 
 N = 6

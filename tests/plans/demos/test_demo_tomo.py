@@ -8,9 +8,9 @@ import pytest
 from bluesky import RunEngine
 
 from devices.id16a import simulated_id16a
-from nexus_callbacks.checks import check
-from nexus_callbacks.profile import load_profile
-from nexus_callbacks.signals import read_signals
+from nexus_callbacks.beamline.checks import check
+from nexus_callbacks.beamline.profile import load_profile
+from nexus_callbacks.beamline.signals import read_signals
 from nexus_callbacks.techniques import load
 from plans.demos.tomo import DEMO
 from plans.profile_folders import profile_folder

@@ -1,0 +1,125 @@
+"""Checks: a profile against a definition and the devices' signals, before beam is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from nexus_callbacks import units
+from nexus_callbacks.beamline.profile import Bindings, Profile, merge_bindings
+from nexus_callbacks.beamline.signals import Signals
+from nexus_callbacks.beamline.sources import NOT_YET, Binding, Source, nearest
+from nexus_callbacks.definitions.definition import Field, Group
+from nexus_callbacks.faults import Fault
+from nexus_callbacks.layout import conversions
+from nexus_callbacks.values import as_nexus
+
+
+def check(
+    profile: Profile,
+    definition: Group,
+    signals: Signals | None = None,
+    technique: str | None = None,
+    shipped: Sequence[Bindings] = (),
+    complete: bool = True,
+) -> list[Fault]:
+    """What is wrong with a profile for one technique, or for runs without one.
+
+    Parameters
+    ----------
+    definition
+        The merged definition of that technique.
+    signals
+        What the devices have; None leaves data keys, configuration fields and their units unchecked.
+    shipped
+        Default bindings. A definition need not have their variables: they serve several.
+    complete
+        The definition is all that the profile asked for; else no variable is called unknown.
+    """
+    variables = definition.variables()
+    own = [*profile.general(), *(profile.columns(technique) if technique else ())]
+    faults = []
+    for binding in own:
+        if binding.variable not in variables:
+            if not complete:
+                continue
+            message = f"unknown variable {binding.variable!r}"
+            faults.append(Fault(message, binding.place, nearest(binding.variable, variables)))
+        elif binding.source.scheme == "const":
+            faults += _check_constant(binding, variables[binding.variable])
+    for binding in merge_bindings(shipped, profile, technique).values():
+        fields = [field for _, field in variables.get(binding.variable, ())]
+        if binding in own or fields:
+            wanted = list(dict.fromkeys(field.units for field in fields if field.units))
+            faults += _check_binding(binding, wanted, signals)
+    return list(dict.fromkeys(faults))
+
+
+def _check_constant(binding: Binding, fields: Iterable[tuple[str, Field]]) -> list[Fault]:
+    for _, field in fields:
+        try:
+            as_nexus(binding.source.value, field.nx_type)
+        except ValueError as error:
+            return [Fault(f"{binding.variable}: {error}", binding.place, f"the definition says {field.nx_type}")]
+    return []
+
+
+def _check_binding(binding: Binding, wanted: Iterable[str], signals: Signals | None) -> list[Fault]:
+    faults = [fault for source in _sources(binding.source) for fault in _check_source(source, binding, signals)]
+    if binding.unit is not None and not units.known(binding.unit):
+        message = f"{binding.variable}: unknown unit {binding.unit!r}"
+        return [*faults, Fault(message, binding.place, "write it as pint knows it, for example mm, deg or 1/s")]
+    given = binding.unit or _units(binding.source, signals)
+    if given is None or binding.convert in conversions.WITHOUT_UNIT:
+        return faults
+    who = f"the profile says {given!r}" if binding.unit else f"{str(binding.source)!r} has units {given!r}"
+    for unit in wanted:
+        if not units.known(unit):
+            # The definition is at fault, and only the profile's reader is here to be told.
+            faults.append(Fault(f"{binding.variable}: the definition's unit {unit!r} is unknown", binding.place))
+        elif not units.known(given):
+            faults.append(Fault(f"{binding.variable}: {who}, which is no known unit", binding.place, "give 'unit:'"))
+        elif not units.compatible(given, unit):
+            message = f"{binding.variable}: expected a unit like {unit!r}, but {who}"
+            faults.append(Fault(message, binding.place))
+    return faults
+
+
+def _sources(source: Source) -> list[Source]:
+    return [member for _, member in source.items] if source.items else [source]
+
+
+def _check_source(source: Source, binding: Binding, signals: Signals | None) -> list[Fault]:
+    if source.scheme in NOT_YET:
+        message = f"{binding.variable}: {str(source)!r} cannot be read yet in this release"
+        return [Fault(message, binding.place, "take the value from a baseline device, as data:KEY")]
+    if signals is None:
+        return []
+    if source.scheme == "data" and source.rest not in signals.data:
+        message = f"{_owner(binding)}: no device has the data key {source.rest!r}"
+        return [Fault(message, binding.place, nearest(source.rest, signals.data))]
+    if source.scheme == "config":
+        device, _, name = source.rest.partition(".")
+        if device not in signals.config:
+            message = f"{binding.variable}: no device {device!r} has configuration"
+            return [Fault(message, binding.place, nearest(device, signals.config))]
+        if signals.configuration(device, name) is None:
+            known = [key.removeprefix(f"{device}_") for key in signals.config[device]]
+            message = f"{binding.variable}: {device!r} has no configuration field {name!r}"
+            return [Fault(message, binding.place, nearest(name, known))]
+    return []
+
+
+def _owner(binding: Binding) -> str:
+    # X_name and X_value come of one line, whose fault is to be told once.
+    return binding.variable.rpartition("_")[0] if binding.source.scheme == "list" else binding.variable
+
+
+def _units(source: Source, signals: Signals | None) -> str | None:
+    found = None
+    if signals is not None and source.scheme == "data":
+        found = signals.data.get(source.rest, {})
+    elif signals is not None and source.scheme == "config":
+        device, _, name = source.rest.partition(".")
+        found = signals.configuration(device, name)
+    unit = (found or {}).get("units")
+    return str(unit) if unit else None

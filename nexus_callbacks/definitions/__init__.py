@@ -1,0 +1,1 @@
+"""Definitions: what a facility wants in a file, as a tree, and the dialects in which it is written."""

@@ -1,0 +1,166 @@
+"""Writer: carries additions out in one file.
+
+It opens, appends, flushes and closes; what is to be in the file is decided by the layout. A value that cannot be
+written costs only itself: it is told through :attr:`Writer.on_fault` and the file goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nexus_callbacks import hdf5
+from nexus_callbacks.files.content import Content, Rows
+from nexus_callbacks.frames import links
+from nexus_callbacks.frames.stacks import Linked, Stack
+from nexus_callbacks.layout import additions
+from nexus_callbacks.layout.additions import Addition
+
+OnFault = Callable[[str, str], None]
+"""Called with the path in the file and what went wrong there."""
+
+
+REFUSED = (ValueError, TypeError, KeyError, RuntimeError, OverflowError)
+"""What h5py raises for a name or a value that HDF5 does not take; OSError is the disk's."""
+
+
+class Writer:
+    """One NeXus file that is being written.
+
+    Parameters
+    ----------
+    path
+        A file which :func:`nexus_callbacks.hdf5.create_exclusively` made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.on_fault: OnFault = _unheard
+        """Told of each value that could not be written; the run sets it."""
+        self._file = hdf5.open_file(path)
+        hdf5.leave_to_parent_at_fork(self._file)
+        self._content = Content(self._file)
+        self._flushed = hdf5.size(self._file)
+        self._broken: set[str] = set()
+
+    def apply(self, found: Iterable[Addition]) -> None:
+        """Carry additions out, in their order. Columns and frames come with their rows: see there."""
+        for addition in found:
+            try:
+                self._apply(addition)
+            except REFUSED as error:
+                self.on_fault(addition.path, f"cannot be written: {error}")
+
+    def _apply(self, addition: Addition) -> None:
+        if isinstance(addition, additions.Field):
+            self._content.field(addition.path, addition.value, addition.attributes)
+        elif isinstance(addition, additions.Group):
+            self._content.group(addition.path, addition.nx_class, addition.attributes)
+        elif isinstance(addition, additions.Link):
+            self._content.link(addition.path, addition.target)
+        elif isinstance(addition, additions.Attribute):
+            self._content.set_attributes(addition.path, addition.attributes)
+
+    def append(
+        self, column: additions.Column, rows: Rows, start: int, *, expected: int | None = None, last: bool = False
+    ) -> None:
+        """Put rows into a column from row ``start`` on.
+
+        A column which HDF5 refuses is told and left as it is from then on: later rows must not take the place of those.
+
+        Parameters
+        ----------
+        expected
+            How many rows there may be.
+        last
+            No more rows will come.
+
+        Raises
+        ------
+        OSError
+            The disk does not take them.
+        """
+        if column.path in self._broken:
+            return
+        try:
+            self._content.append(column.path, rows, column.attributes, start, expected=expected, last=last)
+        except REFUSED as error:
+            self._broken.add(column.path)
+            self.on_fault(column.path, f"cannot be written from row {start} on: {error}")
+
+    def settle(self, column: additions.Column) -> None:
+        """Make a column that no rows will be added to as small as it can be."""
+        try:
+            self._content.settle(column.path)
+        except REFUSED as error:
+            self._broken.add(column.path)
+            self.on_fault(column.path, f"cannot be written: {error}")
+
+    def truncate(self, column: additions.Column, rows: int) -> None:
+        """Keep only the first rows of a column."""
+        self._content.truncate(column.path, rows)
+
+    def link_frames(self, stack: Stack, parts: str) -> Linked:
+        """Link a detector's frames, as far as they are there; never copied (design D7).
+
+        ``parts`` is a group that may be made for datasets which a virtual one needs.
+        """
+        try:
+            return links.link(self._file, stack, parts)
+        except REFUSED as error:
+            return Linked("", f"the frames cannot be linked: {error}")
+
+    def kind(self, path: str) -> tuple[str, tuple[int, ...]] | None:
+        """numpy's ``dtype.kind`` (O for text) and the shape of a row of a dataset; None if it is not there."""
+        return self._content.kind(path)
+
+    def read(self, path: str) -> np.ndarray[Any, Any]:
+        """A dataset as it stands in the file."""
+        return self._content.read(path)
+
+    def state(self, state: str, reason: str = "") -> None:
+        """Say in the file whether it is being written, complete, or incomplete and why."""
+        self.root({"state": state, **({"state_reason": reason} if reason else {})})
+
+    def root(self, attributes: additions.Attributes) -> None:
+        """Set attributes of the root."""
+        self._content.set_attributes("/", attributes)
+
+    def flush(self) -> None:
+        """Make all that was written visible to readers.
+
+        Raises
+        ------
+        OSError
+            There is no room for it on the disk.
+        """
+        hdf5.reserve(self._file, self._flushed, self._content.cached)
+        self._file.flush()
+        self._flushed, self._content.cached = hdf5.size(self._file), 0
+
+    def close(self) -> None:
+        """Close the file; harmless when it is closed.
+
+        Raises
+        ------
+        OSError
+            The disk took nothing more: the file stays as it was last flushed.
+        """
+        if not self._file.id.valid:
+            return
+        try:
+            self.flush()
+        except OSError:
+            self._content.release()
+            hdf5.let_go(self._file)
+            raise
+        self._content.release()
+        hdf5.cut(self._file)
+        self._file.close()
+
+
+def _unheard(path: str, reason: str) -> None:
+    raise ValueError(f"{path}: {reason}")

@@ -1,0 +1,311 @@
+"""Follower: reads journals while they grow and feeds the runs to their files, in a thread of its own.
+
+What a disk does, however slow or full, happens here: the RunEngine's thread appends to a journal and goes on
+(design D5). A document that cannot be written yet stays in the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nexus_callbacks.documents import Document
+from nexus_callbacks.journal.journal import Journal, JournalClosed, Reader
+from nexus_callbacks.journal.spool import Session
+from nexus_callbacks.run import Run
+
+log = logging.getLogger("nexus_callbacks")
+
+WAKE_INTERVAL = 0.1
+"""In s: so often the journals are looked at."""
+FLUSH_INTERVAL = 0.5
+"""In s: so often rows are brought into the files and journals to the disk; with the wake interval a reader is less
+than 1 s behind (design D6)."""
+
+OpenRun = Callable[[], Run]
+"""Opens the file of a run, when the follower comes to it."""
+Finished = Callable[[Run], None]
+"""Called when a run's file is complete, in the follower's thread."""
+
+
+class Followed:
+    """One run on its way: the RunEngine's thread appends, the follower reads.
+
+    Parameters
+    ----------
+    session
+        Where its journals are.
+    header
+        What `recover` must know.
+    open_run
+        Opens the file.
+    finished
+        Called when the file is complete.
+    tell
+        Called with what the scientist should know.
+    """
+
+    def __init__(
+        self,
+        uid: str,
+        session: Session | None,
+        header: Mapping[str, Any],
+        open_run: OpenRun,
+        finished: Finished,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.uid = uid
+        self.ended = threading.Event()
+        """The last document was appended, or none will come."""
+        self.complete = threading.Event()
+        """The follower is done with it."""
+        self._session = session
+        self._header = header
+        self._open_run = open_run
+        self._finished = finished
+        self._tell = tell
+        self._journals: list[Journal] = []
+        self._memory: deque[tuple[str, Document]] = deque()
+        """Documents for which no journal is left; they come after all journals."""
+        self._in_memory = False
+        self._readers: list[Reader] = []
+        self._reading = 0
+        self._waiting: deque[tuple[str, Document]] = deque()
+        """Read, and not in the file yet: the disk did not take them."""
+        self._run: Run | None = None
+        self._reason = ""
+
+    # -- the RunEngine's thread --------------------------------------------------------------------------------------
+
+    def append(self, name: str, document: Document) -> None:
+        """Keep a document: in the journal, else in the next spool's, else in memory."""
+        if not self._in_memory:
+            try:
+                self._journals[-1].append(name, document)
+                return
+            except JournalClosed:
+                raise
+            except (OSError, IndexError) as error:  # IndexError: the first document of the run.
+                if self._next_journal(error if isinstance(error, OSError) else None):
+                    self.append(name, document)
+                    return
+        self._memory.append((name, document))
+
+    def _next_journal(self, error: OSError | None) -> bool:
+        """Begin the run's journal, or go on in the next place when one is full."""
+        after = self._journals[-1].path if self._journals else None
+        if error is not None:
+            self._tell(f"the journal {after} takes no more ({error.strerror}): going on elsewhere")
+        try:
+            if self._session is None:
+                raise OSError("there is no place for journals")
+            journal = self._session.journal(self.uid, self._header, after)
+            # Opened now: it can be read to its end even if somebody empties the spool.
+            self._readers.append(Reader(journal.path))
+            self._journals.append(journal)
+            return True
+        except OSError as failure:
+            self._in_memory = True
+            self._tell(
+                f"no journal can be written ({failure}): documents are kept in memory, and what is not in the file yet "
+                "is lost if this session dies"
+            )
+            return False
+
+    def end(self, reason: str = "") -> None:
+        """No further document will come; ``reason`` if that is not because of a stop document."""
+        self._reason = reason
+        for journal in self._journals:
+            journal.close()
+        self.ended.set()
+
+    # -- the follower's thread ---------------------------------------------------------------------------------------
+
+    def advance(self) -> bool:
+        """Bring some more of what was appended into the run; False if there is nothing left to do now.
+
+        Raises
+        ------
+        OSError
+            The disk does not take it; the documents stay.
+        """
+        if self._run is None:
+            self._run = self._open_run()
+        ended = self.ended.is_set()  # Asked first: what was appended before is read below.
+        documents = self._next()
+        if not documents:
+            if ended and not self.complete.is_set():
+                self._finish()
+            return False
+        self._waiting.extend(documents)
+        while self._waiting:
+            name, document = self._waiting[0]
+            if name == "stop":
+                # A disk that is full now may not be later: the stop document waits for it.
+                self._run.write_rows(last=True)
+            try:
+                self._run.feed(name, document)
+            except OSError:
+                raise
+            except Exception as error:  # One document of a device's or plan's own making must not stop the others.
+                self._tell(f"{self._run.path}: a document of kind {name!r} could not be written: {error!r}")
+            self._waiting.popleft()
+        return True
+
+    def _next(self) -> list[tuple[str, Document]]:
+        if self._waiting:
+            return []  # Those first.
+        while self._reading < len(self._journals):
+            reader = self._readers[self._reading]
+            last = self._reading == len(self._journals) - 1 and not self._in_memory
+            found = reader.read()
+            if found or last:
+                return list(found)
+            found = reader.read()  # Written between the look and the move to the next place.
+            if found:
+                return list(found)
+            reader.close()
+            self._reading += 1
+        found_here = []
+        while self._memory:
+            found_here.append(self._memory.popleft())
+        return found_here
+
+    def pending(self) -> bool:
+        """Whether documents were read that the disk did not take yet."""
+        return bool(self._waiting)
+
+    def retry(self) -> None:
+        """Feed what the disk did not take before; see :meth:`advance`."""
+        while self._waiting and self._run is not None:
+            name, document = self._waiting[0]
+            self._run.write_rows()
+            self._run.feed(name, document)
+            self._waiting.popleft()
+
+    def flush(self) -> None:
+        """Make the rows visible and the journal safe from power loss."""
+        if self._run is not None and not self.complete.is_set():
+            self._run.write_rows()
+        for journal in self._journals:
+            if not journal.closed:
+                if journal.gone():
+                    self._tell(f"the journal {journal.path} was removed: what is not in the file yet may be lost")
+                else:
+                    journal.sync()
+
+    def _finish(self) -> None:
+        run = self._run
+        if run is not None:
+            if self._reason:
+                run.abandon(self._reason)
+            if run.failed:
+                self.give_up("; ".join(run.failed))
+                return
+            if not run.path.exists():
+                self.give_up("the file was removed while it was written")
+                return
+            if not self._reason:
+                self._finished(run)
+        self._discard()
+
+    def give_up(self, reason: str) -> None:
+        """Leave the run to ``recover``: its journals stay."""
+        self._tell(f"{self._run.path if self._run else self.uid}: {reason}; `nexus-callbacks recover` completes it")
+        if self._run is not None and not self._run.failed:
+            self._run.abandon(reason)
+        self._close_readers()
+        self.complete.set()
+
+    def _close_readers(self) -> None:
+        for reader in self._readers:
+            reader.close()
+
+    def _discard(self) -> None:
+        """The file has it all: the journals go."""
+        self._close_readers()
+        for journal in self._journals:
+            journal.close()
+            if self._session is not None:
+                self._session.done(journal.path)
+        self.complete.set()
+
+
+class Follower:
+    """Follows the runs of one writer. Its thread lives while there are runs, and is started again by the next one."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._followed: list[Followed] = []
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def follow(self, followed: Followed) -> None:
+        """Take a run."""
+        with self._lock:
+            self._followed.append(followed)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="nexus-follower", daemon=True)
+                self._thread.start()
+
+    def wake(self) -> None:
+        """Look at the journals now: a run has ended."""
+        self._wake.set()
+
+    def busy(self) -> int:
+        """Number of runs that have ended and whose file is not complete yet."""
+        with self._lock:
+            return sum(each.ended.is_set() and not each.complete.is_set() for each in self._followed)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return when the files of all runs that have ended are complete; False if the time (s) was over before."""
+        end = None if timeout is None else time.monotonic() + timeout
+        with self._lock:
+            ended = [each for each in self._followed if each.ended.is_set()]
+        self._wake.set()
+        return all(each.complete.wait(None if end is None else max(end - time.monotonic(), 0)) for each in ended)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: the runs are the parent's."""
+        self._lock = threading.Lock()
+        self._followed = []
+        self._thread = None
+
+    def _work(self) -> None:
+        flushed = time.monotonic()
+        while True:
+            with self._lock:
+                self._followed = [each for each in self._followed if not each.complete.is_set()]
+                if not self._followed:
+                    self._thread = None
+                    return
+                followed = list(self._followed)
+            due = time.monotonic() - flushed >= FLUSH_INTERVAL
+            if due:
+                flushed = time.monotonic()
+            for each in followed:
+                self._care(each, due)
+            self._wake.wait(WAKE_INTERVAL)
+            self._wake.clear()
+
+    def _care(self, each: Followed, due: bool) -> None:
+        try:
+            if each.pending():
+                if not due:
+                    return
+                each.retry()
+            while each.advance():
+                pass
+            if due:
+                each.flush()
+        except OSError as error:
+            # A full or stalling disk only lengthens the journal. What was read waits, and is tried again.
+            self._tell(f"run {each.uid}: the disk does not take it now, the journal keeps it: {error}")
+        except Exception as error:
+            log.debug("the follower failed", exc_info=error)
+            each.give_up(f"it could not be written: {type(error).__name__}: {error}")

@@ -1,0 +1,204 @@
+"""Recovery: files made whole from the journals that dead sessions left behind.
+
+The same writer is fed (design D1): the file is written anew beside the old one and put in its place when it is whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from nexus_callbacks import hdf5
+from nexus_callbacks.beamline import naming
+from nexus_callbacks.files.master import MasterError, add_dataset
+from nexus_callbacks.files.writer import Writer
+from nexus_callbacks.journal.journal import Reader
+from nexus_callbacks.journal.spool import Session, Spool
+from nexus_callbacks.recipes import Recipes
+from nexus_callbacks.run import Run
+
+log = logging.getLogger("nexus_callbacks")
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """One run that was made whole."""
+
+    uid: str
+    path: Path
+    complete: bool
+    """Its stop document was in the journal."""
+
+
+def recover(directory: str | Path | None = None, tell: Tell | None = None) -> list[Recovered]:
+    """Complete the files of sessions that died, from their journals.
+
+    What a living session still writes is left alone. A journal that cannot be used now stays where it is, and why is
+    told.
+
+    Parameters
+    ----------
+    directory
+        Folder of the spool; None is the default one.
+    tell
+        Called with what cannot be recovered; None logs it.
+    """
+    spool = Spool(Path(directory) if directory is not None else None)
+    return recover_from(spool, tell or (lambda message: log.warning("%s", message)))
+
+
+def recover_from(spool: Spool, tell: Tell, stop: threading.Event | None = None) -> list[Recovered]:
+    """As :func:`recover`, of one spool; ``stop`` ends it between two documents, and what is left stays."""
+    held = [session for folder in spool.orphans() if (session := spool.adopt(folder)) is not None]
+    # A run that went on in a further place has a journal in each: all are needed before it can be written.
+    by_run: dict[str, list[tuple[Session, Path]]] = {}
+    for session in held:
+        for path in session.journals():
+            by_run.setdefault(_run_of(path), []).append((session, path))
+    found = []
+    for journals in by_run.values():
+        try:
+            recovered = _recover_run(sorted((path for _, path in journals), key=_order), tell, stop)
+        except Stopped:
+            break
+        except Exception as error:  # Whatever a journal holds, those of the other runs are recovered.
+            tell(f"{journals[0][1]} cannot be recovered now and stays where it is: {error}")
+            continue
+        if recovered is not None:
+            found.append(recovered)
+            for session, path in journals:
+                if path.exists():
+                    session.done(path)
+    for session in held:
+        session.close()
+    return found
+
+
+class Stopped(Exception):
+    """Recovery was asked to stop."""
+
+
+def _run_of(path: Path) -> str:
+    """Uid of a journal's run; its own path if it cannot be read."""
+    try:
+        with Reader(path) as reader:
+            return str(reader.header.get("uid") or path)
+    except OSError:
+        return str(path)
+
+
+def _order(path: Path) -> tuple[bool, float]:
+    """The journal with the start document first, then as they were begun."""
+    with Reader(path) as reader:
+        header = reader.header
+        documents = reader.read(1)
+    return (not documents or documents[0][0] != "start", float(header.get("created") or 0.0))
+
+
+def _keep(path: Path, why: str, tell: Tell) -> None:
+    """Put a journal aside that cannot be read to its end; it is not deleted, nor looked at again."""
+    kept = path.with_suffix(".damaged")
+    path.rename(kept)
+    tell(f"{kept}: {why}; what stands before it was recovered, the journal is kept")
+
+
+def _recover_run(paths: list[Path], tell: Tell, stop: threading.Event | None) -> Recovered | None:
+    """Write a run's file anew; None if its journal holds nothing of a run and was put aside."""
+    with Reader(paths[0]) as reader:
+        header = reader.header
+        documents = reader.read(1)
+        if not header or not documents or documents[0][0] != "start":
+            _remove_leftover(header)
+            _keep(paths[0], str(reader.damage or "it does not begin with a start document"), tell)
+            return None
+    start = documents[0][1]
+    recipes = Recipes(header.get("profile"))
+    target = Path(header["target"])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and not _is_ours(target, start["uid"]):
+        target = next(p for p in (naming.numbered(target, n) for n in count(2)) if not p.exists())
+    temporary = target.with_name(f".{target.name}.recovering")
+    temporary.unlink(missing_ok=True)  # Of a recovery that was killed; the journals' lock says that none is at work.
+    try:
+        hdf5.create_exclusively([temporary], hdf5.skeleton({"creator": "nexus_callbacks", "default": "entry"}))
+        run = Run(Writer(temporary), recipes.recipe(start, target), tell, recipes.roots, path=target)
+        stopped, damaged = _feed(run, paths, tell, stop)
+        if run.failed:
+            raise OSError("; ".join(run.failed))
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    for path, why in damaged.items():
+        _keep(path, why, tell)
+    if stopped:
+        _link(recipes, start, Path(header["directory"]), target, tell)
+    return Recovered(str(start["uid"]), target, stopped)
+
+
+def _feed(run: Run, paths: list[Path], tell: Tell, stop: threading.Event | None) -> tuple[bool, dict[Path, str]]:
+    """Feed all documents of the journals; whether the run's stop was among them, and which journals are damaged."""
+    stopped, damaged = False, {}
+    for path in paths:
+        with Reader(path) as reader:
+            while documents := reader.read(ended=True):
+                for name, document in documents:
+                    try:
+                        run.feed(name, document)
+                    except OSError:
+                        raise
+                    except Exception as error:  # As live: one document must not cost the others.
+                        tell(f"{run.path}: a document of kind {name!r} could not be written: {error!r}")
+                    stopped = stopped or name == "stop"
+                if not stopped:
+                    run.write_rows()
+                if stop is not None and stop.is_set():
+                    run.abandon("recovery was stopped")
+                    raise Stopped
+            # A last record that is cut is what a killed session leaves; anything else is worth a look.
+            if reader.damage is not None and not reader.damage.what.startswith("cut in its last record"):
+                damaged[path] = str(reader.damage)
+    if not stopped:
+        run.abandon("its session ended before the run stopped; written from its journal")
+    return stopped, damaged
+
+
+def _link(recipes: Recipes, start: Any, directory: Path, target: Path, tell: Tell) -> None:
+    wanted = recipes.wanted_paths(start, directory)
+    if wanted.master is not None:
+        try:
+            add_dataset(wanted.master, target, {"creator": "nexus_callbacks", "file_name": wanted.master.name})
+        except MasterError as error:
+            tell(f"{target.name} is complete but not in the master file: {error}")
+
+
+def _is_ours(path: Path, uid: str) -> bool:
+    """Whether a file is what was written of this run, or the skeleton that was made for it."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            if file.attrs.get("creator") != "nexus_callbacks":
+                return False
+            found = file.get("entry/bluesky/uid")
+            return found is None or found.asstr()[()] == uid
+    except OSError:
+        return False
+
+
+def _remove_leftover(header: dict[str, Any]) -> None:
+    """The file that was reserved for a run of which not even the start was kept."""
+    target = Path(header["target"]) if "target" in header else None
+    if target is not None and target.exists() and _is_ours(target, "") and _is_empty(target):
+        target.unlink()
+
+
+def _is_empty(path: Path) -> bool:
+    with h5py.File(path, "r", locking=False) as file:
+        return len(file) == 0

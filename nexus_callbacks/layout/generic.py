@@ -1,0 +1,224 @@
+"""Generic: the part of a file that every plan gets without a definition (design D3).
+
+``measurement`` with all columns in the order of acquisition and the baseline as ``initial`` and ``final``, a group
+per device in ``instrument``, an NXdata per stream that can be plotted, and ``bluesky`` with what the RunEngine said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from nexus_callbacks import documents
+from nexus_callbacks.documents import BASELINE, PRIMARY, DataKey, Document, Stream
+from nexus_callbacks.layout import additions
+from nexus_callbacks.layout.additions import Addition
+from nexus_callbacks.layout.names import Names, key_attributes
+from nexus_callbacks.layout.plots import Plots, moved_keys
+from nexus_callbacks.layout.readings import Readings
+from nexus_callbacks.layout.template import frame_shape
+from nexus_callbacks.values import column
+
+FACTS = ("uid", "plan_name", "scan_id")
+
+
+class Generic:
+    """Turns documents into additions that need no definition.
+
+    Parameters
+    ----------
+    entry
+        Path of the entry, e.g. ``/entry``.
+    names
+        Paths which the definition may use are taken; this part keeps clear of them.
+    """
+
+    def __init__(self, entry: str, names: Names, zone: ZoneInfo | None) -> None:
+        self._entry = entry
+        self._names = names
+        self._zone = zone
+        self._bluesky = names.path(entry, "bluesky")
+        self._start: Document = {}
+        self._streams: dict[str, Stream] = {}
+        self._columns: dict[tuple[str, str], str] = {}
+        self._elapsed: dict[str, str] = {}
+        self._configured: dict[str, int] = {}
+        self._homes: dict[tuple[str, str], str] = {}
+        self.default = ""
+        """Name of the NXdata that a reader should open first, known after ``finish``."""
+
+    def begin(self, start: Document) -> list[Addition]:
+        """The NXcollection ``bluesky`` with the start document."""
+        self._start = start
+        home = self._bluesky
+        found: list[Addition] = [additions.Group(home, "NXcollection")]
+        found += [additions.Field(f"{home}/{k}", start[k]) for k in FACTS if isinstance(start.get(k), str | int)]
+        self._names.take(*(f"{home}/{name}" for name in (*FACTS, "start", "stop", "exit_status", "reason")))
+        return [*found, *_note(f"{home}/start", "Start document of the run", start)]
+
+    def extend(self, stream: Stream, descriptor: Document) -> list[Addition]:
+        """Columns of a stream in ``measurement``, its bookkeeping and device configuration in ``bluesky``."""
+        known = self._streams.get(stream.name)
+        keys = [k for k in stream.keys.values() if known is None or k.name not in known.keys]
+        self._streams[stream.name] = documents.merged(known, stream) if known else stream
+        found = self._bookkeeping(stream, keys, first=known is None, descriptor=descriptor)
+        if stream.name == BASELINE:
+            return found
+        home = self._measurement(stream.name)
+        found.append(additions.Group(f"{self._entry}/measurement", "NXcollection"))
+        found.append(additions.Group(home, "NXcollection"))
+        if known is None:
+            self._elapsed[stream.name] = path = self._names.path(home, "elapsed_time")
+            attributes = {"units": "s", "start": documents.iso_time(self._start["time"], self._zone)}
+            found.append(additions.Column(path, stream.name, "", "elapsed", attributes))
+        for key in keys:
+            self._columns[stream.name, key.name] = path = self._names.path(home, key.name)
+            found.append(_column(path, stream.name, key))
+        return found
+
+    def first(self, stream: str, row: Mapping[str, Any]) -> list[Addition]:
+        """The first reading of the baseline: ``measurement/initial``."""
+        return self._snapshot("initial", row) if stream == BASELINE else []
+
+    def finish(self, stop: Document, readings: Readings) -> list[Addition]:
+        """The last reading of the baseline, the devices, the plots and the stop document."""
+        found: list[Addition] = []
+        if readings.count(BASELINE) > 1:
+            found += self._snapshot("final", readings.last(BASELINE))
+        found += self._devices(readings)
+        plots = Plots(self._entry, self._names, self._start, self._columns, self._elapsed)
+        for stream in sorted(self._streams.values(), key=lambda each: each.name != PRIMARY):
+            if stream.name != BASELINE:
+                plot = plots.plot(stream, readings)
+                if plot and not self.default:
+                    self.default = plot[0].path.rpartition("/")[2]
+                found += plot
+        home = self._bluesky
+        for name in ("exit_status", "reason"):
+            if stop.get(name):
+                found.append(additions.Field(f"{home}/{name}", str(stop[name])))
+        if "uid" in stop:  # Else there was none, and the time is that of the last row.
+            found += _note(f"{home}/stop", "Stop document of the run", stop)
+        return found
+
+    # -- measurement -----------------------------------------------------------------------------------------------
+
+    def _measurement(self, stream: str) -> str:
+        home = f"{self._entry}/measurement"
+        return home if stream == PRIMARY else self._home(home, stream)
+
+    def _home(self, folder: str, stream: str) -> str:
+        """The group of a stream in a folder, the same at each call."""
+        if (folder, stream) not in self._homes:
+            self._homes[folder, stream] = self._names.path(folder, stream)
+        return self._homes[folder, stream]
+
+    def _snapshot(self, name: str, row: Mapping[str, Any]) -> list[Addition]:
+        home = f"{self._entry}/measurement/{name}"
+        found: list[Addition] = [
+            additions.Group(f"{self._entry}/measurement", "NXcollection"),
+            additions.Group(home, "NXcollection"),
+        ]
+        keys = self._streams[BASELINE].keys
+        for key, value in row.items():
+            if value is not None and not (key in keys and keys[key].external):
+                path = self._names.path(home, key)
+                attributes = key_attributes(keys[key], path) if key in keys else {}
+                found.append(additions.Field(path, column([value])[0], attributes))
+        return found
+
+    # -- bluesky ---------------------------------------------------------------------------------------------------
+
+    def _bookkeeping(self, stream: Stream, keys: list[DataKey], first: bool, descriptor: Document) -> list[Addition]:
+        home = self._home(self._bluesky, stream.name)
+        found: list[Addition] = []
+        if first:
+            found.append(additions.Group(home, "NXcollection"))
+            found.append(additions.Column(f"{home}/seq_num", stream.name, "", "seq_num"))
+            found.append(additions.Column(f"{home}/time", stream.name, "", "time", {"units": "s", "start": EPOCH}))
+        number = self._configured[stream.name] = self._configured.get(stream.name, 0) + 1
+        suffix = "" if number == 1 else f"_{number}"
+        found += _note(f"{home}/descriptor{suffix}", "Event descriptor of the stream", descriptor)
+        stamped = tuple(key.name for key in keys if not key.external)
+        if stamped:
+            # One dataset for all keys: a dataset a key would double what a run of many signals costs.
+            attributes = {"units": "s", "start": EPOCH, "data_keys": list(stamped)}
+            path = f"{home}/timestamps{suffix}"
+            found.append(additions.Column(path, stream.name, "", "timestamps", attributes, keys=stamped))
+        for device, values in stream.configuration.items():
+            if not values:
+                continue
+            folder = f"{home}/configuration{suffix}"
+            found.append(additions.Group(folder, "NXcollection"))
+            found.append(additions.Group(self._names.path(folder, device), "NXcollection"))
+            of_device = found[-1].path
+            for name, value in values.items():
+                if value is None:
+                    continue
+                unit = (stream.configuration_keys.get(device, {}).get(name) or {}).get("units")
+                attributes = {"units": str(unit)} if unit else {}
+                found.append(additions.Field(self._names.path(of_device, name), column([value])[0], attributes))
+        return found
+
+    # -- instrument ------------------------------------------------------------------------------------------------
+
+    def _devices(self, readings: Readings) -> list[Addition]:
+        """A group for each motor and detector of the plan that was read, linking to its columns."""
+        found: list[Addition] = []
+        motors = set(documents.named(self._start, "motors"))
+        detectors = set(documents.named(self._start, "detectors"))
+        for stream in self._streams.values():
+            if stream.name == BASELINE:
+                continue
+            axes = set(moved_keys(self._start, stream))
+            for device, told in stream.devices().items():
+                keys = [key for key in told if readings.written(stream.name, key)]
+                if not keys:
+                    continue
+                moves = device in motors or bool(axes & set(keys))
+                nx_class = stream.nx_classes.get(device) or ("NXpositioner" if moves else "NXdetector")
+                if not moves and device not in detectors and device not in stream.nx_classes:
+                    continue
+                home = self._names.path(f"{self._entry}/instrument", device)
+                found.append(additions.Group(f"{self._entry}/instrument", "NXinstrument"))
+                found.append(additions.Group(home, nx_class))
+                found.append(additions.Field(f"{home}/{_NAME_FIELD.get(nx_class, 'name')}", device))
+                main = self._main(stream, keys, axes, readings)
+                name = "value" if nx_class == "NXpositioner" else "data"
+                found.append(additions.Link(self._names.path(home, name), self._columns[stream.name, main]))
+                others = [key for key in keys if key != main]
+                if others:  # NXDL has no place for them in the device's own class.
+                    more = self._names.path(home, "columns")
+                    found.append(additions.Group(more, "NXcollection"))
+                    for key in others:
+                        found.append(additions.Link(self._names.path(more, key), self._columns[stream.name, key]))
+        return found
+
+    def _main(self, stream: Stream, keys: Sequence[str], axes: set[str], readings: Readings) -> str:
+        """The key that is the device's value or data: what the plan moves, its frames, what it hints at."""
+        moved = [key for key in keys if key in axes]
+        arrays = [key for key in keys if (readings.written(stream.name, key) or ("", ()))[1]]
+        hinted = [key for key in keys if key in stream.hinted]
+        return [*moved, *arrays, *hinted, *keys][0]
+
+
+EPOCH = "1970-01-01T00:00:00+00:00"
+_NAME_FIELD = {"NXdetector": "local_name"}  # NXDL v2026.01 has no NXdetector/name
+
+
+def _column(path: str, stream: str, key: DataKey) -> Addition:
+    attributes = key_attributes(key, path)
+    if key.external:
+        per_row, shape = frame_shape(key)
+        return additions.Frames(path, stream, key.name, shape, key.dtype_numpy, per_row, attributes)
+    return additions.Column(path, stream, key.name, "data", attributes, dtype_numpy=key.dtype_numpy)
+
+
+def _note(path: str, description: str, document: Document) -> list[Addition]:
+    return [
+        additions.Group(path, "NXnote"),
+        additions.Field(f"{path}/type", "application/json"),
+        additions.Field(f"{path}/description", description),
+        additions.Field(f"{path}/data", documents.to_json(document)),
+    ]

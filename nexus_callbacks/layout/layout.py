@@ -1,0 +1,111 @@
+"""Layout: definition + bindings + documents so far → what is to be added to the file.
+
+The layout knows no file and no RunEngine. Each method takes the next document and returns the additions that follow
+from it, in the order in which they are to be carried out (design, "In one picture").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from nexus_callbacks import documents
+from nexus_callbacks.beamline.bindings import Binding
+from nexus_callbacks.definitions import definition
+from nexus_callbacks.documents import Document, Stream
+from nexus_callbacks.layout import additions
+from nexus_callbacks.layout.additions import Addition
+from nexus_callbacks.layout.coverage import NOTE, Coverage, coverage_of
+from nexus_callbacks.layout.generic import Generic
+from nexus_callbacks.layout.names import Names
+from nexus_callbacks.layout.readings import Readings
+from nexus_callbacks.layout.template import Template
+
+PROCESS = "nexus_callbacks"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that shapes the file of one run besides its documents."""
+
+    tree: definition.Group
+    """The merged definition; its root is the entry."""
+    bindings: Mapping[str, Binding] = field(default_factory=dict)
+    columns: frozenset[str] = frozenset()
+    """Variables that want the whole column of a stream; the others want one reading."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the writer knows of this run (sources ``run:NAME``)."""
+    zone: ZoneInfo | None = None
+    sources: Sequence[tuple[str, str, str]] = ()
+    """Definitions that were merged: (name, version, SHA-256)."""
+    version: str = ""
+    """Version of nexus_callbacks."""
+
+
+class Layout:
+    """The file to be, of one run."""
+
+    def __init__(self, recipe: Recipe, entry: str = "/entry") -> None:
+        self.entry = entry
+        self._recipe = recipe
+        tree = recipe.tree
+        names = Names([entry, *(f"{entry}/{path}" for path, _ in tree.walk()), f"{entry}/{PROCESS}"])
+        names.take(f"{entry}/measurement/initial", f"{entry}/measurement/final")
+        self._template = Template(
+            tree, recipe.bindings, columns=recipe.columns, facts=recipe.facts, zone=recipe.zone, entry=entry
+        )
+        self._generic = Generic(entry, names, recipe.zone)
+
+    def begin(self, start: Document) -> list[Addition]:
+        """What the start document, the profile and the definition's constants give."""
+        root = additions.Group(self.entry, self._recipe.tree.nx_class)
+        return [root, *self._template.begin(start), *self._generic.begin(start)]
+
+    def extend(self, descriptor: Document) -> tuple[Stream, list[Addition]]:
+        """Columns, frames and configuration of a new stream or of a reconfigured one."""
+        stream = documents.stream_of(descriptor)
+        return stream, [*self._template.extend(stream), *self._generic.extend(stream, descriptor)]
+
+    def first(self, stream: str, row: Mapping[str, Any]) -> list[Addition]:
+        """What the first row of a stream gives: initial readings."""
+        return [*self._template.first(stream, row), *self._generic.first(stream, row)]
+
+    def finish(self, stop: Document, readings: Readings) -> list[Addition]:
+        """What needs the whole run: final readings, plots, links."""
+        found = [*self._template.finish(stop, readings), *self._generic.finish(stop, readings)]
+        default = self._template.default or self._generic.default
+        return [*found, additions.Attribute(self.entry, {"default": default})] if default else found
+
+    @property
+    def coverage(self) -> Coverage:
+        """Which variables are filled so far."""
+        return coverage_of(self._recipe.tree, self._template.outcomes.values())
+
+    def lost(self, path: str, reason: str) -> None:
+        """Note that the value at a path could not be written after all."""
+        self._template.lost(path, reason)
+
+    def account(self) -> list[Addition]:
+        """Who wrote the file, from which definitions, and how complete it is: the last that is written."""
+        home, recipe = f"{self.entry}/{PROCESS}", self._recipe
+        names, versions, hashes = zip(*recipe.sources, strict=True) if recipe.sources else ((), (), ())
+        found: list[Addition] = [
+            additions.Group(home, "NXprocess"),
+            additions.Field(f"{home}/program", "nexus_callbacks"),
+            additions.Field(f"{home}/version", recipe.version),
+        ]
+        if names:
+            found.append(additions.Group(f"{home}/definitions", "NXparameters"))
+            found.append(additions.Field(f"{home}/definitions/name", list(names)))
+            found.append(additions.Field(f"{home}/definitions/version", list(versions)))
+            found.append(additions.Field(f"{home}/definitions/sha256", list(hashes)))
+        note = f"{self.entry}/{NOTE}"
+        return [
+            *found,
+            additions.Group(note, "NXnote"),
+            additions.Field(f"{note}/type", "application/json"),
+            additions.Field(f"{note}/description", "Which variables of the definitions are filled, and from where"),
+            additions.Field(f"{note}/data", self.coverage.to_json()),
+        ]

@@ -1,0 +1,198 @@
+"""Plots: the NXdata of a run's streams, decided when the whole run is known (design D3).
+
+Rows on a grid are put on it; a trajectory stays flat over its first motor, with the others as further coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nexus_callbacks import documents
+from nexus_callbacks.documents import PRIMARY, Document, Stream
+from nexus_callbacks.layout import additions
+from nexus_callbacks.layout.additions import Addition
+from nexus_callbacks.layout.grid import Grid, gridded
+from nexus_callbacks.layout.names import Names, key_attributes
+from nexus_callbacks.layout.readings import Readings
+from nexus_callbacks.values import safe_name
+
+LARGEST_COPY = 64 * 2**20
+"""Bytes up to which arrays in events are copied onto a grid; that is done in memory, when the run stops."""
+NUMBERS = "biuf"
+"""numpy's kinds that can be plotted."""
+_INTERPRETATION = {1: "spectrum", 2: "image"}
+
+
+class Plots:
+    """Makes the NXdata of one run.
+
+    Parameters
+    ----------
+    columns
+        (stream, data key) → path of its column in ``measurement``.
+    elapsed
+        Stream → path of its time since the start.
+    """
+
+    def __init__(
+        self,
+        entry: str,
+        names: Names,
+        start: Document,
+        columns: Mapping[tuple[str, str], str],
+        elapsed: Mapping[str, str],
+    ) -> None:
+        self._entry = entry
+        self._names = names
+        self._start = start
+        self._columns = columns
+        self._elapsed = elapsed
+
+    def plot(self, stream: Stream, readings: Readings) -> list[Addition]:
+        """The NXdata of a stream, the group first; empty if there is nothing to plot."""
+        axes = [k for k in moved_keys(self._start, stream) if _rank(stream, k, readings) == 0]
+        others = [k for k in stream.keys if k not in axes]
+        # A motor's other keys (its setpoint) are what one would draw last.
+        moving = {stream.keys[k].device for k in axes} - {""}
+        measured = [k for k in others if stream.keys[k].device not in moving]
+        hinted = [k for k in stream.hinted if k in measured]
+        for candidates in (hinted, measured, others):
+            ranks = {k: _rank(stream, k, readings) for k in candidates}
+            curves = [k for k, rank in ranks.items() if rank == 0]
+            arrays = [k for k, rank in ranks.items() if rank is not None and rank > 0]
+            if curves or arrays:
+                break
+        else:
+            return []
+        name = "data" if stream.name == PRIMARY else f"data_{safe_name(stream.name)}"
+        free = self._names.free(f"{self._entry}/{name}")
+        home = self._names.path(self._entry, name if free else f"data_{stream.name}")
+        return self._on_grid(stream, home, curves, readings) or self._flat(
+            stream, home, curves or arrays[:1], axes, readings
+        )
+
+    def _flat(
+        self, stream: Stream, home: str, signals: Sequence[str], axes: Sequence[str], readings: Readings
+    ) -> list[Addition]:
+        """Rows as they came, over the first motor or over time."""
+        links = {key: self._names.path(home, key) for key in [*signals, *axes]}
+        names = {key: path.rpartition("/")[2] for key, path in links.items()}
+        found: list[Addition] = [additions.Link(path, self._columns[stream.name, key]) for key, path in links.items()]
+        if axes:
+            axis, indices = names[axes[0]], {f"{names[key]}_indices": [0] for key in axes}
+        elif readings.count(stream.name):
+            path = self._names.path(home, "elapsed_time")
+            axis = path.rpartition("/")[2]
+            indices = {f"{axis}_indices": [0]}
+            found.append(additions.Link(path, self._elapsed[stream.name]))
+        else:
+            axis, indices = ".", {}  # Frames without an event: nothing tells when.
+        rank = _rank(stream, signals[0], readings) or 0
+        attributes: dict[str, Any] = {"signal": names[signals[0]], "axes": [axis, *["."] * rank], **indices}
+        if len(signals) > 1:
+            attributes["auxiliary_signals"] = [names[key] for key in signals[1:]]
+        return [additions.Group(home, "NXdata", attributes), *found]
+
+    def _on_grid(self, stream: Stream, home: str, curves: Sequence[str], readings: Readings) -> list[Addition]:
+        """NXdata of a stream whose rows lie on a grid, empty if they do not.
+
+        One for all curves, and one of its own for each array in the events. Frames in files of their own stay the
+        flat stack that they are.
+        """
+        dimensions = documents.dimensions(self._start, stream.name)
+        if len(dimensions) < 2:
+            return []
+        moved = moved_keys(self._start, stream)
+        positions = self._columns_of(stream, [k for k in moved if _rank(stream, k, readings) == 0], readings)
+        positions = {key: values for key, values in positions.items() if values.ndim == 1}
+        grid = gridded(self._start, dimensions, positions, readings.count(stream.name))
+        if grid is None:
+            return []
+        found: list[Addition] = []
+        signals = {k: v for k, v in self._columns_of(stream, curves, readings).items() if v.ndim == 1}
+        if signals:
+            found += self._gridded(home, stream, grid, signals)
+        arrays = [k for k in stream.keys if not stream.keys[k].external and (_rank(stream, k, readings) or 0) > 0]
+        for key in arrays:
+            if self._size(stream, key, readings) <= LARGEST_COPY:
+                for name, values in self._columns_of(stream, [key], readings).items():
+                    path = self._names.path(self._entry, f"data_{name}") if found else home
+                    found += self._gridded(path, stream, grid, {name: values})
+        return found
+
+    def _gridded(
+        self, home: str, stream: Stream, grid: Grid, signals: Mapping[str, np.ndarray[Any, Any]]
+    ) -> list[Addition]:
+        """One NXdata of signals of one shape on a grid."""
+        title, lead = self._names.path(home, "title"), next(iter(signals))
+        mask = self._names.path(home, "mask") if grid.missing.any() else ""
+        attributes: dict[str, Any] = {}
+        found: list[Addition] = [additions.Field(title, self._title(lead))]
+        names, rank = [], signals[lead].ndim - 1
+        for key, values in signals.items():
+            path = self._names.path(home, key)
+            names.append(path.rpartition("/")[2])
+            of_key = key_attributes(stream.keys[key], path)
+            if rank in _INTERPRETATION:
+                of_key["interpretation"] = _INTERPRETATION[rank]
+            if mask and not rank:
+                of_key["mask"] = mask.rpartition("/")[2]  # nexusformat and NeXpy read a masked array by it.
+            found.append(additions.Field(path, grid.place(values), of_key))
+        axes = ["."] * (len(grid.shape) + rank)
+        for axis in grid.axes:
+            path = self._names.path(home, axis.key)
+            name = path.rpartition("/")[2]
+            of_key = key_attributes(stream.keys[axis.key], path)
+            if axis.planned:
+                of_key |= {"planned": list(axis.planned), "description": "Lines `planned` were not reached."}
+            if axis.regular and axes[axis.dimension] == ".":
+                axes[axis.dimension] = name
+            spans = [axis.dimension] if axis.regular else list(range(len(grid.shape)))
+            attributes[f"{name}_indices"] = spans
+            found.append(additions.Field(path, axis.positions, of_key))
+        if mask:
+            about = {"description": "True where nothing was measured"}
+            attributes[f"{mask.rpartition('/')[2]}_indices"] = list(range(len(grid.shape)))
+            found.append(additions.Field(mask, grid.missing, about))
+        attributes = {"signal": names[0], "axes": axes, **attributes}
+        if len(names) > 1:
+            attributes["auxiliary_signals"] = names[1:]
+        return [additions.Group(home, "NXdata", attributes), *found]
+
+    def _title(self, signal: str) -> str:
+        """What a viewer writes over a plot."""
+        scan = " ".join(str(self._start[name]) for name in ("plan_name", "scan_id") if name in self._start)
+        return f"{scan}: {signal}" if scan else signal
+
+    def _columns_of(self, stream: Stream, keys: Sequence[str], readings: Readings) -> dict[str, np.ndarray[Any, Any]]:
+        """Whole columns of numbers; a key that could not be written, or whose values are no numbers, is left out."""
+        found = {}
+        for key in keys:
+            try:
+                values = readings.column(stream.name, key)
+            except (KeyError, ValueError):
+                continue  # The writer has told that it could not write this column.
+            if values.dtype.kind in "biuf" and len(values) == readings.count(stream.name):
+                found[key] = values
+        return found
+
+    def _size(self, stream: Stream, key: str, readings: Readings) -> int:
+        """Bytes of a whole column, of eight-byte numbers at the most."""
+        _, row = readings.written(stream.name, key) or ("", ())
+        return 8 * int(np.prod(row)) * readings.count(stream.name)
+
+
+def moved_keys(start: Document, stream: Stream) -> list[str]:
+    """The keys of a stream that the plan moves, outermost first."""
+    keys = [key for of_dimension in documents.dimensions(start, stream.name) for key in of_dimension]
+    # The dimension of ``count`` is called time, which a device of that name is not.
+    return [k for k in keys if k in stream.keys and (k != "time" or k in documents.named(start, "motors"))]
+
+
+def _rank(stream: Stream, key: str, readings: Readings) -> int | None:
+    """Dimensions of one row of a key's numbers in the file; None if no numbers of it are there."""
+    written = readings.written(stream.name, key)
+    return len(written[1]) if written and written[0] in NUMBERS else None
