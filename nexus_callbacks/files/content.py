@@ -373,6 +373,8 @@ class _Column:
         for at in range(start - start % chunk, end, chunk):
             if at >= start and at + chunk <= end:
                 write((at, *within), rows[at - start : at - start + chunk])
+                if self._tail_at == at:  # What it holds of the chunk, from before a rewind, is no longer true.
+                    self._tail_at = -1
                 continue
             tail = self._tail_from(at, start)
             begin, stop = max(at, start), min(at + chunk, end)

@@ -67,6 +67,16 @@ def test_rows_are_in_place_whatever_was_repeated(tmp_path_factory, kind, steps, 
         assert (file["data/x"].chunks is None) == (short and len(expected) <= content.SHORT_ROWS)
 
 
+def test_a_chunk_that_was_written_whole_after_a_rewind_is_not_forgotten(file):
+    there = Content(file)
+    there.append("/data/x", np.array([1.0]), {}, 0, expected=64)
+    there.truncate("/data/x", 0)
+    there.append("/data/x", np.arange(64.0), {}, 0, expected=64)
+    there.truncate("/data/x", 32)
+    there.append("/data/x", np.array([99.0]), {}, 32, expected=64)
+    assert there.read("/data/x").tolist() == [*range(32), 99]
+
+
 def test_frames_are_written_one_by_one_without_a_copy(file):
     there = Content(file)
     frames = [np.full((100, 300), i, "<u2") for i in range(6)]
