@@ -224,11 +224,11 @@ class Assets:
 
 
 def _rooted(root: str, path: str) -> str:
-    """Path of a legacy resource. A ``resource_path`` that begins with a slash is below its root all the same.
+    r"""Path of a legacy resource. A ``resource_path`` that begins with a slash is below its root all the same.
 
     >>> _rooted("/data", "/a/x.h5"), _rooted("/data", "/data/x.h5"), _rooted("", "/a/x.h5")
     ('/data/a/x.h5', '/data/x.h5', '/a/x.h5')
-    >>> _rooted("D:\\\\lima", "a\\\\x.edf"), _rooted("/data", "cam/")
+    >>> _rooted("D:\\lima", "a\\x.edf"), _rooted("/data", "cam/")
     ('D:/lima/a/x.edf', '/data/cam/')
     """
     if "\\" in root:
@@ -254,6 +254,6 @@ def _path_of(uri: str) -> str:
     parts = urlsplit(uri)
     if parts.scheme != "file":
         return uri
-    path = unquote(parts.path)
+    path = f"/{unquote(parts.path).lstrip('/')}"  # Tiled's have file://localhost//tmp, and roots begin with one slash.
     # file://localhost/D:/lima/x.h5 has a slash before the drive that is not part of the path.
-    return path[1:] if len(path) > 2 and path[2] == ":" else path
+    return path[1:] if path[2:3] == ":" else path

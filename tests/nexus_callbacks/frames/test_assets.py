@@ -1,5 +1,6 @@
 """Assets: which frames lie where."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -181,3 +182,10 @@ def test_a_datum_may_name_the_dataset():
         FrameRange("/d/x.h5", "/b", 2, 3),
         FrameRange("/d/x.h5", "/entry/data/data", 3, 4),
     ]
+
+
+@pytest.mark.parametrize("path", ["/det/cam.h5", "//det/cam.h5"])
+def test_a_uri_may_have_one_slash_too_many(path):
+    assets = Assets({"/det": "/mnt"})
+    assets.add_stream_resource(stream_resource(path=path))
+    assert assets.resources["r1"].path == "/mnt/cam.h5"
