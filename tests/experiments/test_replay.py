@@ -1,8 +1,4 @@
-"""Live and replayed are one (design D1): the same documents, one by one, in pages or exported, give the same file.
-
-What may differ is listed here (:data:`PLACES`, and links to files, which are told from where the file is): a file that
-lies elsewhere says so. All else is compared: every object, type, shape, value and attribute.
-"""
+"""Live and replayed are one (design D1): the same documents, one by one, in pages or exported, give the same file."""
 
 import contextlib
 import functools
@@ -34,127 +30,7 @@ from nexus_callbacks.replay import documents_of, replay
 from plans.demos.tomo import METADATA
 from plans.profile_folders import profile_folder
 from plans.tomo import tomo_scan
-
-# -- two files side by side ----------------------------------------------------------------------------------------
-
-FRAMES = "/entry/nexus_callbacks/frames/data"
-"""Where the detectors' files are, as links are: relative to the file."""
-PLACES = {
-    "/@file_name": "the file's own name, where it was given another",
-    "/entry/folder_path": "its folder (run:folder)",
-    f"{FRAMES}@folder": "its folder, from which relink sees where the detectors' files were",
-}
-"""What tells where a file is, and so may differ between two places; path in the file → why."""
-
-
-def differences(one, other, allowed=PLACES):
-    """Everything in which two files differ, as texts."""
-    with h5py.File(one, locking=False) as first, h5py.File(other, locking=False) as second:
-        contents = [dict(contents_of(file)) for file in (first, second)]
-    found = []
-    for path in sorted(contents[0].keys() | contents[1].keys()):
-        mine, yours = (content.get(path, "is not there") for content in contents)
-        if mine != yours and path not in allowed:
-            found.append(f"{path}: {mine} != {yours}")
-    return found
-
-
-def contents_of(file):
-    """Path → kind, type, shape, content of each object, link and attribute."""
-    yield from attributes_of("/", file)
-    waiting = ["/"]
-    while waiting:
-        group = waiting.pop()
-        for name in file[group]:
-            path = f"{group.rstrip('/')}/{name}"
-            link = file.get(path, getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                yield path, ("external", resolved(file, link.filename), link.path)
-            elif isinstance(link, h5py.SoftLink):
-                yield path, ("soft", link.path)
-            elif isinstance(file[path], h5py.Group):
-                yield path, ("group",)
-                waiting.append(path)
-                yield from attributes_of(path, file[path])
-            else:
-                yield path, dataset(file, file[path])
-                yield from attributes_of(path, file[path])
-
-
-def dataset(file, found):
-    if found.is_virtual:
-        sources = found.virtual_sources()
-        where = [(resolved(file, s.file_name), s.dset_name, s.src_space.get_select_bounds()) for s in sources]
-        return "virtual", found.shape, str(found.dtype), where, found[()].tobytes()
-    if found.name == FRAMES:
-        return "frames", json.dumps(placed(file, json.loads(found.asstr()[()])))
-    return "dataset", found.shape, found.maxshape, found.external, *content(found[()], found.dtype)
-
-
-def placed(file, record):
-    """The record of where frames are, with what is relative to the file resolved."""
-    if isinstance(record, list):
-        return [placed(file, each) for each in record]
-    if isinstance(record, dict):
-        return {k: resolved(file, v) if k == "relative" else placed(file, v) for k, v in record.items()}
-    return record
-
-
-def attributes_of(path, node):
-    for name in node.attrs:
-        kind = node.attrs.get_id(name).dtype
-        yield f"{path}@{name}", ("attribute", np.shape(node.attrs[name]), *content(node.attrs[name], kind))
-
-
-def content(value, dtype):
-    """Type and value; NaN is equal to itself, 1 is not 1.0, and the text's encoding counts."""
-    text = h5py.check_string_dtype(dtype)
-    array = np.asarray(value)
-    return str(dtype), text and text.encoding, str(array.tolist()) if text else array.tobytes()
-
-
-def resolved(file, name):
-    return str((Path(file.filename).parent / name).resolve())
-
-
-@pytest.fixture
-def some_file(tmp_path):
-    with h5py.File(tmp_path / "one.h5", "w") as file:
-        file.attrs["a"] = 1
-        file["g/x"] = np.arange(3)
-        file["g/x"].attrs["units"] = "mm"
-        file["text"] = "µ"
-        file["soft"] = h5py.SoftLink("/g/x")
-        file["nan"] = np.nan
-        file["far"] = h5py.ExternalLink("other.h5", "/x")
-    return tmp_path / "one.h5"
-
-
-@pytest.mark.parametrize(
-    ("change", "where"),
-    [
-        (lambda f: f.attrs.create("a", 1, dtype="i4"), "/@a"),
-        (lambda f: f.attrs.create("a", [1]), "/@a"),
-        (lambda f: f["g/x"].attrs.create("units", "m"), "/g/x@units"),
-        (lambda f: f["g"].attrs.create("more", 1), "/g@more"),
-        (lambda f: f["g/x"].__setitem__(1, 7), "/g/x"),
-        (lambda f: f["text"].__setitem__((), "u"), "/text"),
-        (lambda f: f.__setitem__("more", 1), "/more"),
-        (lambda f: f.__delitem__("nan"), "/nan"),
-        (lambda f: (f.__delitem__("nan"), f.__setitem__("nan", np.float32(np.nan))), "/nan"),
-        (lambda f: (f.__delitem__("soft"), f.__setitem__("soft", h5py.SoftLink("/g"))), "/soft"),
-        (lambda f: (f.__delitem__("soft"), f.__setitem__("soft", f["g/x"])), "/soft"),
-        (lambda f: (f.__delitem__("far"), f.__setitem__("far", h5py.ExternalLink("o.h5", "/x"))), "/far"),
-    ],
-)
-def test_the_comparison_sees_every_change(some_file, tmp_path, change, where):
-    other = tmp_path / "other.h5"
-    other.write_bytes(some_file.read_bytes())
-    assert differences(some_file, other) == []
-    with h5py.File(other, "r+") as file:
-        change(file)
-    assert [line.partition(":")[0] for line in differences(some_file, other)][:1] == [where]
-
+from tests.comparison import assert_same, differences
 
 # -- recorded runs -------------------------------------------------------------------------------------------------
 
@@ -351,13 +227,6 @@ def record(plan, folder, journal=False):
 def recorded(tmp_path_factory):
     """Plan → what was recorded of it."""
     return functools.cache(lambda plan: record(plan, tmp_path_factory.mktemp(plan)))
-
-
-def assert_same(live, files, allowed=PLACES):
-    assert live.keys() == files.keys()
-    for uid, path in live.items():
-        assert path != files[uid]
-        assert differences(path, files[uid], allowed) == []
 
 
 @pytest.mark.parametrize("way", WAYS)
