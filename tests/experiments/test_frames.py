@@ -7,7 +7,6 @@ import bluesky.plans as bp
 import h5py
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from ophyd.sim import SynSignalWithRegistry
 from ophyd.sim import hw as make_hardware
 
@@ -15,11 +14,7 @@ from devices.detectors import FrameCamera
 from nexus_callbacks import NexusWriter, validate
 from nexus_callbacks.frames.relink import relink
 from tests.nexus_callbacks.frames.test_formats import edf_text
-
-
-@pytest.fixture
-def RE():
-    return RunEngine({}, call_returns_result=False)
+from tests.opened import only_file
 
 
 @pytest.fixture
@@ -32,11 +27,6 @@ def writer(RE, tmp_path):
 @pytest.fixture
 def motor():
     return make_hardware().motor
-
-
-def only_file(writer):
-    (path,) = writer.files.values()
-    return path
 
 
 def camera(folder, taken, **options):
