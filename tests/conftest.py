@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -67,16 +68,20 @@ class Reading:
         """What the readers say against the files that came or changed since the last time."""
         found = []
         for folder in self.folders(own):
-            for path in readers.datasets_below(folder):
-                stat = path.stat()
-                written = (stat.st_mtime_ns, stat.st_size)
-                if self.seen.get(path) != written:
-                    self.seen[path] = written
-                    form = readers.form(path)
-                    if form not in self.forms:
-                        self.forms.add(form)
-                        found += readers.complaints(path)
+            for name, written in readers.files_below(folder):
+                if self.seen.get(name) != written:
+                    self.seen[name] = written
+                    found += self.said_of(Path(name))
         return found
+
+    def said_of(self, path):
+        """What the readers say against a file, if it is ours, its run has ended and it is the first of its form."""
+        if readers.state(path) is None:
+            return []
+        form = readers.form(path)
+        fresh = form not in self.forms
+        self.forms.add(form)
+        return readers.complaints(path) if fresh else []
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ None of them shares code with the writer, but :func:`ours`, which runs NeXus's o
 * h5dump (Debian's hdf5-tools, HDF5 1.10): every byte.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -24,18 +25,20 @@ from nexusformat.nexus import nxload
 
 from nexus_callbacks import validate
 
-SUFFIXES = {".h5", ".hdf5", ".nxs", ".nx"}
+SUFFIXES = (".h5", ".hdf5", ".nxs", ".nx")
 SMALL = 2**20
 """Bytes of a file up to which h5dump prints its values too."""
 
 
-def datasets_below(folder: Path) -> Iterator[Path]:
-    """Files of ours, but not those that are being written."""
-    for where, _, names in os.walk(folder):
-        for name in names:
-            path = Path(where, name)
-            if path.suffix in SUFFIXES and path.is_file() and not path.is_symlink() and state(path) is not None:
-                yield path
+def files_below(folder: Path | str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Files that are named as HDF5 files are: path; time of the last change and size."""
+    with contextlib.suppress(OSError), os.scandir(folder) as found:  # A test may have made it unreadable, or gone.
+        for each in found:
+            if each.is_dir(follow_symlinks=False):
+                yield from files_below(each.path)
+            elif each.name.endswith(SUFFIXES) and each.is_file(follow_symlinks=False):
+                stat = each.stat()
+                yield each.path, (stat.st_mtime_ns, stat.st_size)
 
 
 def state(path: Path) -> str | None:

@@ -21,7 +21,9 @@ def test_h5dump_reads_the_tests_files():
 
 
 def test_a_good_file_is_read_by_all(written, tmp_path):
-    assert list(readers.datasets_below(tmp_path)) == [written]
+    (tmp_path / "text.txt").write_text("")
+    assert [path for path, _ in readers.files_below(tmp_path)] == [str(written)]
+    assert readers.state(written) == "complete"
     assert readers.complaints(written) == []
 
 
@@ -75,4 +77,4 @@ def test_files_of_others_are_left_alone(tmp_path):
     with h5py.File(tmp_path / "detector.h5", "w") as file:
         file["data"] = 1
     (tmp_path / "text.h5").write_text("no HDF5")
-    assert list(readers.datasets_below(tmp_path)) == []
+    assert [readers.state(tmp_path / name) for name in ("detector.h5", "text.h5")] == [None, None]
