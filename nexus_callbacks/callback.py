@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -34,9 +35,43 @@ log = logging.getLogger("nexus_callbacks")
 
 FLUSH_INTERVAL = 1.0
 """Rows are brought into the file when this many s have passed since they last were (design D6)."""
+PATIENCE = 10.0
+"""In s: so long a look-up in :attr:`NexusWriter.files` waits for a file to be complete."""
 CLOSED = "the writer was closed before the run stopped"
 MOST_TOLD = 1000
 """Messages that are remembered, so that each is told once; a session of months must not fill the memory with them."""
+
+
+class Written(Mapping[str, Path]):
+    """Files of runs by their uid.
+
+    To look up the file of a run that has ended waits until it is complete, so that it can be opened: usually some
+    ms, at most :data:`PATIENCE` on a disk that stalls. Of a run that is acquired the path comes at once.
+    """
+
+    def __init__(self, wait: Callable[[str], None]) -> None:
+        self._wait = wait
+        self._paths: dict[str, Path] = {}
+
+    def put(self, uid: str, path: Path) -> None:
+        """Note a run's file."""
+        self._paths[uid] = path
+
+    def __getitem__(self, uid: str) -> Path:
+        self._wait(uid)
+        return self._paths[uid]
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._paths))
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __repr__(self) -> str:
+        return repr(self._paths)
 
 
 class NexusWriter:
@@ -63,7 +98,8 @@ class NexusWriter:
         True, or the folder of a spool: documents are appended to a journal, and a thread of the writer's own brings
         them into the file, so that a slow or full disk never holds the scan up and nothing is lost with the session
         (:func:`~nexus_callbacks.journal.recovery.recover`). The file is complete a moment after the run has stopped:
-        see :meth:`wait`. False: each document is written as it comes, and the file is complete when the run is.
+        :attr:`files` waits for it, and so does :meth:`wait`. False: each document is written as it comes, the scan
+        waits for the disk, and what was not flushed is lost with the session.
 
     Raises
     ------
@@ -76,13 +112,13 @@ class NexusWriter:
         directory: str | Path = ".",
         profile: str | Path | None = None,
         signals: Signals | None = None,
-        journal: bool | str | Path = False,
+        journal: bool | str | Path = True,
     ) -> None:
         self.directory = Path(directory).expanduser().absolute()
-        self.files: dict[str, Path] = {}
+        self.files = Written(self._wait_for)
         """Run uid → its file, from the start document on."""
-        self.masters: dict[str, Path] = {}
-        """Run uid → the experiment's master file, from the stop document on."""
+        self.masters = Written(self._wait_for)
+        """Run uid → the experiment's master file, when the run has ended."""
         self._recipes = Recipes(profile, signals)
         self._targets: dict[str, Target] = {}
         self._skeleton = cache(lambda entry: hdf5.skeleton({"creator": "nexus_callbacks", "default": entry}))
@@ -154,6 +190,10 @@ class NexusWriter:
         """
         return self._follower is None or os.getpid() != self._pid or self._follower.wait(timeout)
 
+    def _wait_for(self, uid: str) -> None:
+        if self._follower is not None and os.getpid() == self._pid:
+            self._follower.wait(PATIENCE, uid)
+
     def close(self) -> None:
         """Close the files of runs that did not stop; they are marked as incomplete. Waits for the others."""
         if os.getpid() != self._pid:
@@ -193,7 +233,7 @@ class NexusWriter:
             if isinstance(error, Exception):
                 raise _refused(error) from error
             raise
-        self.files[uid] = target.path
+        self.files.put(uid, target.path)
         if run is not None:
             self._runs[uid] = run
         parent = self._parent(doc)
@@ -310,11 +350,11 @@ class NexusWriter:
 
     def _flush(self) -> None:
         self._flushed = time.monotonic()
-        for uid, run in list(self._runs.items()):
+        for run in list(self._runs.values()):
             try:
                 run.write_rows()
             except Exception as error:  # Its rows stay pending; the other runs go on.
-                self._tell(f"{self.files[uid]}: rows could not be written yet: {error}")
+                self._tell(f"{run.path}: rows could not be written yet: {error}")
 
     def _finished(self, target: Target, run: Run, stopped: bool) -> None:
         """Put a run that has ended into its dataset's file, and into the master if it ended with a stop document."""
@@ -339,13 +379,14 @@ class NexusWriter:
         except MasterError as error:
             self._tell(f"{run.path.name} is complete but not in the master file: {error}")
             return
-        self.masters[str(run.start["uid"])] = wanted.master
+        self.masters.put(str(run.start["uid"]), wanted.master)
 
     # -- faults ----------------------------------------------------------------------------------------------------
 
     def _failed(self, uid: str | None, name: str, error: Exception) -> None:
         """A document could not be written: say so, and keep the scan and the rest of the file going."""
-        where = self.files.get(uid or "", "no file")
+        target = self._targets.get(uid or "")
+        where = target.path if target else "no file"
         self._tell(f"{where}: a document of kind {name!r} could not be written: {type(error).__name__}: {error}")
         log.debug("the document was of kind %r", name, exc_info=error)
         if name == "stop" and uid in self._runs:
