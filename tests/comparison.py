@@ -87,6 +87,8 @@ def content(value, dtype):
 
 
 def resolved(file, name):
+    if Path(name).name == name:
+        return name  # Beside it: a run of the same kind, in the same place as it is.
     return str((Path(file.filename).parent / name).resolve())
 
 
