@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from nexus_callbacks import documents
 from nexus_callbacks.documents import BASELINE, PRIMARY, DataKey, Document, Stream
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
-from nexus_callbacks.layout.names import Names, key_attributes
-from nexus_callbacks.layout.plots import Plots, moved_keys
+from nexus_callbacks.layout.names import Names, key_attributes, spec_attributes
+from nexus_callbacks.layout.plots import NUMBERS, Plots, moved_keys
 from nexus_callbacks.layout.readings import Readings
 from nexus_callbacks.layout.template import frame_shape
 from nexus_callbacks.values import column
@@ -87,6 +89,10 @@ class Generic:
         if readings.count(BASELINE) > 1:
             found += self._snapshot("final", readings.last(BASELINE))
         found += self._devices(readings)
+        for stream in self._streams.values():
+            found += self._applies(stream.name, readings)
+            if documents.is_log(stream.name):
+                found += self._logs(stream, readings)
         plots = Plots(self._entry, self._names, self._start, self._columns, self._elapsed)
         for stream in sorted(self._streams.values(), key=lambda each: each.name != PRIMARY):
             if stream.name != BASELINE:
@@ -143,8 +149,13 @@ class Generic:
         stamped = tuple(key.name for key in keys if not key.external)
         if stamped:
             # One dataset for all keys: a dataset a key would double what a run of many signals costs.
-            attributes = {"units": "s", "start": EPOCH, "data_keys": list(stamped)}
+            attributes: dict[str, Any] = {"units": "s", "start": EPOCH}
             path = f"{home}/timestamps{suffix}"
+            if len(stamped) <= MOST_NAMED:
+                attributes["data_keys"] = list(stamped)
+            else:
+                about = {"description": f"Data key of each column of timestamps{suffix}"}
+                found.append(additions.Field(f"{home}/timestamps{suffix}_data_keys", list(stamped), about))
             found.append(additions.Column(path, stream.name, "", "timestamps", attributes, keys=stamped))
         for device, values in stream.configuration.items():
             if not values:
@@ -153,12 +164,64 @@ class Generic:
             found.append(additions.Group(folder, "NXcollection"))
             found.append(additions.Group(self._names.path(folder, device), "NXcollection"))
             of_device = found[-1].path
+            specs = stream.configuration_keys.get(device, {})
             for name, value in values.items():
                 if value is None:
                     continue
-                unit = (stream.configuration_keys.get(device, {}).get(name) or {}).get("units")
-                attributes = {"units": str(unit)} if unit else {}
-                found.append(additions.Field(self._names.path(of_device, name), column([value])[0], attributes))
+                path = self._names.path(of_device, name)
+                attributes = spec_attributes(specs.get(name) or {}, name, path)
+                found.append(additions.Field(path, column([value])[0], attributes))
+        return found
+
+    def _applies(self, stream: str, readings: Readings) -> list[Addition]:
+        """Which descriptor, and with it which configuration, holds for each row of a stream that has several."""
+        begins = readings.descriptors(stream)
+        if not begins:
+            return []
+        rows, numbers = zip(*begins, strict=True)
+        lengths = np.diff([*rows, readings.count(stream)])
+        about = "Number of the row's descriptor: descriptor and configuration, descriptor_2 and configuration_2, …"
+        path = self._names.path(self._home(self._bluesky, stream), "descriptor_number")
+        return [additions.Field(path, np.repeat(numbers, lengths), {"description": about})]
+
+    # -- logs ------------------------------------------------------------------------------------------------------
+
+    def _logs(self, stream: Stream, readings: Readings) -> list[Addition]:
+        """An NXlog for each number that a monitor saw, in ``instrument``: links to its columns, and what sums it up."""
+        found: list[Addition] = []
+        for key in stream.keys.values():
+            if key.external or (readings.written(stream.name, key.name) or ("",))[0] not in NUMBERS:
+                continue
+            home = self._names.path(f"{self._entry}/instrument", f"{key.name}_log")
+            found.append(additions.Group(f"{self._entry}/instrument", "NXinstrument"))
+            found.append(additions.Group(home, "NXlog"))
+            found.append(additions.Field(f"{home}/description", f"{key.name}, whenever it changed during the run"))
+            found.append(additions.Link(f"{home}/value", self._columns[stream.name, key.name]))
+            found.append(additions.Link(f"{home}/time", self._elapsed[stream.name]))
+            found += self._summary(home, stream.name, key, readings)
+        return found
+
+    def _summary(self, home: str, stream: str, key: DataKey, readings: Readings) -> list[Addition]:
+        """Extremes of a log, its duration, and cues by which a reader finds a time in a long one.
+
+        No average: that of values which come when they change would say more of the changes than of the time.
+        """
+        found: list[Addition] = []
+        of_key = {"units": key.units} if key.units else {}
+        kind, row = readings.written(stream, key.name) or ("", ())
+        if kind in "iuf" and row == ():
+            values = readings.column(stream, key.name).astype(float)
+            values = values[np.isfinite(values)]
+            for name, make in (("minimum", np.min), ("maximum", np.max)) if len(values) else ():
+                found.append(additions.Field(f"{home}/{name}_value", float(make(values)), of_key))
+        times = readings.elapsed(stream)
+        about = {"units": "s"}
+        found.append(additions.Field(f"{home}/duration", float(times[-1] - times[0]), about))
+        if len(times) > CUE:
+            about["start"] = documents.iso_time(self._start["time"], self._zone)
+            index = np.arange(0, len(times), CUE)
+            found.append(additions.Field(f"{home}/cue_timestamp_zero", times[index], about))
+            found.append(additions.Field(f"{home}/cue_index", index))
         return found
 
     # -- instrument ------------------------------------------------------------------------------------------------
@@ -203,7 +266,11 @@ class Generic:
         return [*moved, *arrays, *hinted, *keys][0]
 
 
+CUE = 1000
+"""Entries of a log from one cue to the next: 16 kB of times and values to search."""
 EPOCH = "1970-01-01T00:00:00+00:00"
+MOST_NAMED = 1024
+"""Data keys that are listed as an attribute; HDF5 has no room for more than 4000, and a dataset takes any number."""
 _NAME_FIELD = {"NXdetector": "local_name"}  # NXDL v2026.01 has no NXdetector/name
 
 
@@ -212,7 +279,7 @@ def _column(path: str, stream: str, key: DataKey) -> Addition:
     if key.external:
         per_row, shape = frame_shape(key)
         return additions.Frames(path, stream, key.name, shape, key.dtype_numpy, per_row, attributes)
-    return additions.Column(path, stream, key.name, "data", attributes, dtype_numpy=key.dtype_numpy)
+    return additions.Column(path, stream, key.name, "data", attributes, dtype_numpy=key.dtype_numpy, fields=key.fields)
 
 
 def _note(path: str, description: str, document: Document) -> list[Addition]:
