@@ -20,6 +20,7 @@ Document = Mapping[str, Any]
 
 BASELINE = "baseline"
 PRIMARY = "primary"
+INTERRUPTIONS = "interruptions"
 MONITOR = "_monitor"
 """What bluesky puts after a signal's name for the stream of its monitor, where the plan gives no other name."""
 STREAMED = "STREAM:"
@@ -75,8 +76,8 @@ class Stream:
 
 
 def is_log(stream: str) -> bool:
-    """Whether a stream is what a monitor saw, a value whenever it changed, and not the points of a plan."""
-    return stream.endswith(MONITOR)
+    """Whether a stream is what a monitor saw or when the plan was interrupted, and not the points of a plan."""
+    return stream.endswith(MONITOR) or stream == INTERRUPTIONS
 
 
 def merged(known: Stream, new: Stream) -> Stream:

@@ -7,13 +7,14 @@ other. It keeps the rows which are not written yet, and what its detectors told 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nexus_callbacks.documents import BASELINE, PRIMARY, Document, iso_time, merged
+from nexus_callbacks.documents import BASELINE, PRIMARY, Document, Stream, iso_time, merged
 from nexus_callbacks.files.table import Page, Piece, Rows, Table
 from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.frames import stacks
@@ -111,6 +112,7 @@ class Run:
             table.next_descriptor(document["uid"])
         else:
             self._write_table(table)  # Rows before a reconfiguration belong to the columns known then.
+            self._compare_units(table, stream)
             table.describe(merged(table.stream, stream))
             table.next_descriptor(document["uid"])
         self._stream_of[document["uid"]] = stream.name
@@ -118,6 +120,23 @@ class Run:
         table.columns += [each for each in found if isinstance(each, additions.Column)]
         table.frames += [each for each in found if isinstance(each, additions.Frames)]
         self._writer.apply(found)
+
+    def _compare_units(self, table: Table, stream: Stream) -> None:
+        """Say of a column whose device changes its units in mid-run that it has none which hold for every row."""
+        for key in stream.keys.values():
+            known = table.stream.keys.get(key.name)
+            if known is None or known.units == key.units or not table.count:
+                continue
+            text = f"{key.name!r} of {stream.name} has units {key.units!r} from row {table.count} on, and"
+            text = f"{text} {known.units!r} before: its descriptors tell them"
+            self._tell(f"{self.path.name}: {text}")
+            for number, each in enumerate(table.columns):
+                if each.kind == "data" and each.key == key.name and "units" in each.attributes:
+                    kept = {name: value for name, value in each.attributes.items() if name != "units"}
+                    table.columns[number] = replace(each, attributes=kept)
+                    self._layout.remark(each.path, text)
+                    if self._writer.kind(each.path):
+                        self._writer.apply([additions.Attribute(each.path, {"units": None})])
 
     def _expected(self, stream: str) -> int | None:
         points = self.start.get("num_points")

@@ -322,10 +322,10 @@ def _is_number(value: Any) -> bool:
 def safe_name(name: str) -> str:
     """A name that HDF5 and NeXus take, made of ``name``.
 
-    NeXus allows letters, digits, ``_`` and, inside, ``.`` (manual, "Rules for Naming"); all else becomes ``_``.
+    Letters, digits and ``_``, no digit first; all else becomes ``_``. NeXus allows dots inside and digits anywhere since
+    2022 (manual, "Rules for Naming"), but nexusformat's validator does not.
     """
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_.") else "_" for c in name).strip(".")
-    # nexusformat's validator still wants no digit first, as NeXus did until 2022.
+    safe = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
     return f"_{safe}" if not safe or safe[0].isdigit() else safe
 
 

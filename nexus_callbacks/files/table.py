@@ -173,7 +173,8 @@ class Table:
     _numbers: dict[str, int] = field(default_factory=dict)
     """Uid of a descriptor → its number."""
     _log: bool = False
-    """No row takes another's place: what a monitor saw before a pause was there, though bluesky counts it anew."""
+    """No row takes another's place: what a monitor saw before a pause was there, though bluesky counts it anew (as it
+    does the pauses themselves)."""
     _last: Mapping[str, Any] | Page = field(default_factory=dict)
     _legacy: tuple[str, ...] = ()
     _special: bool = False

@@ -105,6 +105,7 @@ class Attribute:
 
     path: str
     attributes: Attributes
+    """None takes the attribute away."""
 
 
 Addition = Group | Field | Column | Frames | GridFrames | Link | Attribute

@@ -190,7 +190,8 @@ class Generic:
         """An NXlog for each number that a monitor saw, in ``instrument``: links to its columns, and what sums it up."""
         found: list[Addition] = []
         for key in stream.keys.values():
-            if key.external or (readings.written(stream.name, key.name) or ("",))[0] not in NUMBERS:
+            written = readings.written(stream.name, key.name)
+            if key.external or written is None or written[0] not in NUMBERS:
                 continue
             home = self._names.path(f"{self._entry}/instrument", f"{key.name}_log")
             found.append(additions.Group(f"{self._entry}/instrument", "NXinstrument"))
@@ -240,17 +241,23 @@ class Generic:
                 if not keys:
                     continue
                 moves = device in motors or bool(axes & set(keys))
-                nx_class = stream.nx_classes.get(device) or ("NXpositioner" if moves else "NXdetector")
+                hinted = stream.nx_classes.get(device, "")
                 if not moves and device not in detectors and device not in stream.nx_classes:
                     continue
-                home = self._names.path(f"{self._entry}/instrument", device)
-                found.append(additions.Group(f"{self._entry}/instrument", "NXinstrument"))
+                nx_class = hinted if hinted in _CLASSES else "NXpositioner" if moves else "NXdetector"
+                if nx_class == "NXmonitor":  # It has its place beside the instrument.
+                    home = self._names.path(self._entry, device)
+                else:
+                    home = self._names.path(f"{self._entry}/instrument", device)
+                    found.append(additions.Group(f"{self._entry}/instrument", "NXinstrument"))
                 found.append(additions.Group(home, nx_class))
                 found.append(additions.Field(f"{home}/{_NAME_FIELD.get(nx_class, 'name')}", device))
-                main = self._main(stream, keys, axes, readings)
-                name = "value" if nx_class == "NXpositioner" else "data"
-                found.append(additions.Link(self._names.path(home, name), self._columns[stream.name, main]))
-                others = [key for key in keys if key != main]
+                others = keys
+                if nx_class in _MAIN_FIELD:
+                    main = self._main(stream, keys, axes, readings)
+                    path = self._names.path(home, _MAIN_FIELD[nx_class])
+                    found.append(additions.Link(path, self._columns[stream.name, main]))
+                    others = [key for key in keys if key != main]
                 if others:  # NXDL has no place for them in the device's own class.
                     more = self._names.path(home, "columns")
                     found.append(additions.Group(more, "NXcollection"))
@@ -271,7 +278,47 @@ CUE = 1000
 EPOCH = "1970-01-01T00:00:00+00:00"
 MOST_NAMED = 1024
 """Data keys that are listed as an attribute; HDF5 has no room for more than 4000, and a dataset takes any number."""
-_NAME_FIELD = {"NXdetector": "local_name"}  # NXDL v2026.01 has no NXdetector/name
+_NAME_FIELD = {"NXdetector": "local_name", "NXmonitor": "description"}
+"""NXDL v2026.01 has no name of these classes."""
+_MAIN_FIELD = {"NXdetector": "data", "NXmonitor": "data", "NXpositioner": "value", "NXsensor": "value"}
+"""Where the device's own column stands; other classes have no place for any column."""
+_CLASSES = frozenset(
+    {
+        "NXmonitor",
+        "NXactuator",
+        "NXaperture",
+        "NXattenuator",
+        "NXbeam",
+        "NXbeam_stop",
+        "NXbending_magnet",
+        "NXcapillary",
+        "NXcollection",
+        "NXcollimator",
+        "NXcrystal",
+        "NXdetector",
+        "NXdetector_group",
+        "NXdisk_chopper",
+        "NXenvironment",
+        "NXevent_data",
+        "NXfabrication",
+        "NXfermi_chopper",
+        "NXfilter",
+        "NXflipper",
+        "NXguide",
+        "NXhistory",
+        "NXinsertion_device",
+        "NXmirror",
+        "NXmoderator",
+        "NXmonochromator",
+        "NXpolarizer",
+        "NXpositioner",
+        "NXsensor",
+        "NXsource",
+        "NXvelocity_selector",
+        "NXxraylens",
+    }
+)
+"""Classes that a device may hint at: NXDL v2026.01 has them in NXinstrument (NXmonitor in NXentry)."""
 
 
 def _column(path: str, stream: str, key: DataKey) -> Addition:

@@ -15,8 +15,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 MOST_MAPPINGS = 20_000
-"""Mappings of one dataset. With HDF5 2.0 one takes 30 µs and 240 bytes, and the time of many grows as their square: more
-would cost seconds when the run stops, and again for whoever opens it."""
+"""Mappings of one dataset. With HDF5 2.0 one takes 30 µs and 240 bytes, and the time of many grows as their square:
+more would cost seconds when the run stops, and again for whoever opens it."""
 
 
 @dataclass(frozen=True)

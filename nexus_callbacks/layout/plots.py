@@ -19,8 +19,11 @@ from nexus_callbacks.layout.grid import Grid, gridded
 from nexus_callbacks.layout.mappings import MOST_MAPPINGS, mappings
 from nexus_callbacks.layout.names import Names, key_attributes
 from nexus_callbacks.layout.readings import Readings
+from nexus_callbacks.layout.template import frame_shape
 from nexus_callbacks.values import safe_name
 
+MOST_CURVES = 256
+"""Signals of one plot: more cannot be told apart, and beyond 4000 their names are too long for an attribute."""
 LARGEST_COPY = 64 * 2**20
 """Bytes up to which arrays in events are copied onto a grid; that is done in memory, when the run stops."""
 NUMBERS = "biuf"
@@ -72,7 +75,7 @@ class Plots:
         name = "data" if stream.name == PRIMARY else f"data_{safe_name(stream.name)}"
         free = self._names.free(f"{self._entry}/{name}")
         home = self._names.path(self._entry, name if free else f"data_{stream.name}")
-        grid = self._grid(stream, readings)
+        curves, grid = curves[:MOST_CURVES], self._grid(stream, readings)
         found = self._on_grid(stream, home, grid, curves, readings) if grid else []
         found = found or self._flat(stream, home, curves or arrays[:1], axes, readings)
         return [*found, *(self._frames_on_grid(stream, grid, readings) if grid else [])]
@@ -81,18 +84,22 @@ class Plots:
         self, stream: Stream, home: str, signals: Sequence[str], axes: Sequence[str], readings: Readings
     ) -> list[Addition]:
         """Rows as they came, over the first motor or over time."""
+        key = stream.keys[signals[0]]
+        several = bool(key.external) and frame_shape(key)[0] > 1
+        if several:
+            axes = []  # Frames are not rows then.
         links = {key: self._names.path(home, key) for key in [*signals, *axes]}
         names = {key: path.rpartition("/")[2] for key, path in links.items()}
         found: list[Addition] = [additions.Link(path, self._columns[stream.name, key]) for key, path in links.items()]
         if axes:
             axis, indices = names[axes[0]], {f"{names[key]}_indices": [0] for key in axes}
-        elif readings.count(stream.name):
+        elif readings.count(stream.name) and not several:
             path = self._names.path(home, "elapsed_time")
             axis = path.rpartition("/")[2]
             indices = {f"{axis}_indices": [0]}
             found.append(additions.Link(path, self._elapsed[stream.name]))
         else:
-            axis, indices = ".", {}  # Frames without an event: nothing tells when.
+            axis, indices = ".", {}  # Frames without an event, or several to one: nothing tells when.
         rank = _rank(stream, signals[0], readings) or 0
         attributes: dict[str, Any] = {"signal": names[signals[0]], "axes": [axis, *["."] * rank], **indices}
         if len(signals) > 1:
