@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import itertools
 import logging
 import os
 import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
-from nexus_callbacks import hdf5
-from nexus_callbacks.beamline import naming
+from nexus_callbacks import datasets, hdf5
 from nexus_callbacks.beamline.bindings import Signals
+from nexus_callbacks.datasets import Target
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
+from nexus_callbacks.files.dataset import DatasetError, announce, merge
 from nexus_callbacks.files.master import MasterError, add_dataset
 from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.journal.follower import Followed, Follower
 from nexus_callbacks.journal.recovery import recover_from
 from nexus_callbacks.journal.spool import Session, Spool
+from nexus_callbacks.layout.layout import Recipe
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.routing import Router
 from nexus_callbacks.run import Run
@@ -32,9 +35,43 @@ log = logging.getLogger("nexus_callbacks")
 
 FLUSH_INTERVAL = 1.0
 """Rows are brought into the file when this many s have passed since they last were (design D6)."""
+PATIENCE = 10.0
+"""In s: so long a look-up in :attr:`NexusWriter.files` waits for a file to be complete."""
 CLOSED = "the writer was closed before the run stopped"
 MOST_TOLD = 1000
 """Messages that are remembered, so that each is told once; a session of months must not fill the memory with them."""
+
+
+class Written(Mapping[str, Path]):
+    """Files of runs by their uid.
+
+    To look up the file of a run that has ended waits until it is complete, so that it can be opened: usually some
+    ms, at most :data:`PATIENCE` on a disk that stalls. Of a run that is acquired the path comes at once.
+    """
+
+    def __init__(self, wait: Callable[[str], None]) -> None:
+        self._wait = wait
+        self._paths: dict[str, Path] = {}
+
+    def put(self, uid: str, path: Path) -> None:
+        """Note a run's file."""
+        self._paths[uid] = path
+
+    def __getitem__(self, uid: str) -> Path:
+        self._wait(uid)
+        return self._paths[uid]
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._paths))
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __repr__(self) -> str:
+        return repr(self._paths)
 
 
 class NexusWriter:
@@ -61,7 +98,8 @@ class NexusWriter:
         True, or the folder of a spool: documents are appended to a journal, and a thread of the writer's own brings
         them into the file, so that a slow or full disk never holds the scan up and nothing is lost with the session
         (:func:`~nexus_callbacks.journal.recovery.recover`). The file is complete a moment after the run has stopped:
-        see :meth:`wait`. False: each document is written as it comes, and the file is complete when the run is.
+        :attr:`files` waits for it, and so does :meth:`wait`. False: each document is written as it comes, the scan
+        waits for the disk, and what was not flushed is lost with the session.
 
     Raises
     ------
@@ -74,15 +112,16 @@ class NexusWriter:
         directory: str | Path = ".",
         profile: str | Path | None = None,
         signals: Signals | None = None,
-        journal: bool | str | Path = False,
+        journal: bool | str | Path = True,
     ) -> None:
         self.directory = Path(directory).expanduser().absolute()
-        self.files: dict[str, Path] = {}
+        self.files = Written(self._wait_for)
         """Run uid → its file, from the start document on."""
-        self.masters: dict[str, Path] = {}
-        """Run uid → the experiment's master file, from the stop document on."""
+        self.masters = Written(self._wait_for)
+        """Run uid → the experiment's master file, when the run has ended."""
         self._recipes = Recipes(profile, signals)
-        self._skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": "entry"})
+        self._targets: dict[str, Target] = {}
+        self._skeleton = cache(lambda entry: hdf5.skeleton({"creator": "nexus_callbacks", "default": entry}))
         self._router = Router()
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -151,6 +190,10 @@ class NexusWriter:
         """
         return self._follower is None or os.getpid() != self._pid or self._follower.wait(timeout)
 
+    def _wait_for(self, uid: str) -> None:
+        if self._follower is not None and os.getpid() == self._pid:
+            self._follower.wait(PATIENCE, uid)
+
     def close(self) -> None:
         """Close the files of runs that did not stop; they are marked as incomplete. Waits for the others."""
         if os.getpid() != self._pid:
@@ -178,55 +221,92 @@ class NexusWriter:
     def _start(self, doc: Document) -> None:
         uid = self._router.admit(doc)
         try:
-            path = self._reserve(self._recipes.wanted_paths(doc, self.directory).dataset)
+            target = self._place(doc)
         except (TypeError, ValueError, OverflowError) as error:
             raise _refused(error) from error
         try:
-            run = self._begin(doc, path) if self._follower is None else None
+            run = self._begin(doc, target) if self._follower is None else None
             if run is None:
-                self._begin_journal(doc, path)
+                self._begin_journal(doc, target)
         except BaseException as error:
-            path.unlink(missing_ok=True)  # Nothing of the run is in it: it must not pass for a dataset.
+            datasets.leave(target, uid)  # Nothing of the run is in it: it must not pass for a dataset.
             if isinstance(error, Exception):
                 raise _refused(error) from error
             raise
-        self.files[uid] = path
+        self.files.put(uid, target.path)
         if run is not None:
             self._runs[uid] = run
+        parent = self._parent(doc)
+        self._targets[uid] = target
         self._router.open(uid)
+        if parent is not None:
+            self._relate(doc, parent)
 
-    def _reserve(self, wanted: Path) -> Path:
-        """Make the run's file; an existing one is never touched, the next number is taken."""
+    def _place(self, start: Document) -> Target:
+        """Make the file of a run, or a place in that of its dataset."""
+        wanted = self._recipes.wanted_paths(start, self.directory).dataset
+        dataset = start.get("dataset_uid")
         try:
             wanted.parent.mkdir(parents=True, exist_ok=True)
-            return hdf5.create_exclusively(
-                (naming.numbered(wanted, number) for number in itertools.count(1)), self._skeleton
-            )
+            if dataset:
+                return datasets.join(self.directory, str(dataset), str(start["uid"]), wanted, self._skeleton)
+            return datasets.alone(wanted, self._skeleton)
         except (OSError, ValueError) as error:
             raise FaultError([_unwritable(wanted.parent, error)]) from error
 
-    def _begin(self, doc: Document, path: Path) -> Run:
-        recipe = self._recipes.recipe(doc, path)
-        writer = Writer(path)
+    def _parent(self, start: Document) -> str | None:
+        """Uid of the run within which one starts: the one that it names, else the last one that is open."""
+        named = start.get("parent_run")
+        return str(named) if named else next(reversed(self._router.runs), None)
+
+    def _relate(self, start: Document, parent: str) -> None:
+        """Link a run and its parent to each other; a parent that has ended is left as it is."""
+        uid = str(start["uid"])
+        above, here = self._targets.get(parent), self._targets[uid]
+        if above is None:
+            return  # Another session's: its uid is in the start document.
+        link = {"role": "parent", "uid": parent, **_where(above, here)}
+        self._pass_on(uid, "relative", link)
+        if parent in self._router.runs:
+            plan = str(start.get("plan_name", "run"))
+            self._pass_on(parent, "relative", {"role": "child", "uid": uid, **_where(here, above), "plan_name": plan})
+
+    def _pass_on(self, uid: str, name: str, doc: Document) -> None:
         try:
-            run = Run(writer, recipe, self._tell, self._recipes.roots)
+            (self._feed if self._follower is None else self._append)(uid, name, doc)
+        except Exception as error:  # A link is not worth a scan.
+            self._failed(uid, name, error)
+
+    def _begin(self, doc: Document, target: Target) -> Run:
+        recipe = self._recipes.recipe(doc, target.path, target.entry)
+        run = self._open(target, recipe)
+        try:
             run.feed("start", doc)
         except BaseException as error:
-            writer.close()
+            run.close()
             if isinstance(error, OSError):
-                raise FaultError([_unwritable(path.parent, error)]) from error
+                raise FaultError([_unwritable(target.path.parent, error)]) from error
             raise
         return run
 
-    def _begin_journal(self, doc: Document, path: Path) -> None:
+    def _open(self, target: Target, recipe: Recipe) -> Run:
+        """Open the file of a run, and show it in its dataset's."""
+        if target.shared:
+            try:
+                announce(target)
+            except DatasetError as error:
+                self._tell(str(error))
+        return Run(Writer(target.file), recipe, self._tell, self._recipes.roots, path=target.path)
+
+    def _begin_journal(self, doc: Document, target: Target) -> None:
         """Begin a run's journal, and have it followed."""
         assert self._follower is not None  # Both are made with ``journal``.
         assert self._spool is not None
-        recipe = self._recipes.recipe(doc, path)
+        recipe = self._recipes.recipe(doc, target.path, target.entry)
         uid = str(doc["uid"])
         header = {
             "uid": uid,
-            "target": str(path),
+            "target": target.to_dict(),
             "directory": str(self.directory),
             "profile": str(self._profile) if self._profile else None,
             "pid": os.getpid(),
@@ -241,8 +321,8 @@ class NexusWriter:
             uid,
             self._session,
             header,
-            open_run=lambda: Run(Writer(path), recipe, self._tell, self._recipes.roots),
-            finished=lambda run: self._finished(uid, run),
+            open_run=lambda: self._open(target, recipe),
+            finished=lambda run, stopped: self._finished(target, run, stopped),
             tell=self._tell,
         )
         followed.append("start", doc)
@@ -264,40 +344,49 @@ class NexusWriter:
         if name == "stop":
             del self._runs[uid]
             self._router.close(uid)
-            self._finished(uid, run)
+            self._finished(self._targets[uid], run, True)
         elif time.monotonic() - self._flushed >= FLUSH_INTERVAL:
             self._flush()
 
     def _flush(self) -> None:
         self._flushed = time.monotonic()
-        for uid, run in list(self._runs.items()):
+        for run in list(self._runs.values()):
             try:
                 run.write_rows()
             except Exception as error:  # Its rows stay pending; the other runs go on.
-                self._tell(f"{self.files[uid]}: rows could not be written yet: {error}")
+                self._tell(f"{run.path}: rows could not be written yet: {error}")
 
-    def _finished(self, uid: str, run: Run) -> None:
-        if run.path.exists():
-            self._link_into_master(uid, run)
-        else:
-            self._tell(f"{run.path} was removed while it was written: its data is lost")
+    def _finished(self, target: Target, run: Run, stopped: bool) -> None:
+        """Put a run that has ended into its dataset's file, and into the master if it ended with a stop document."""
+        if not run.file.exists():
+            self._tell(f"{run.file} was removed while it was written: its data is lost")
+            return
+        if target.shared:
+            try:
+                merge(target)
+            except DatasetError as error:
+                self._tell(f"{error}; until then it is in {target.file.name}")
+        if stopped:
+            self._link_into_master(target, run)
 
-    def _link_into_master(self, uid: str, run: Run) -> None:
+    def _link_into_master(self, target: Target, run: Run) -> None:
         wanted = self._recipes.wanted_paths(run.start, self.directory)
         if wanted.master is None:
             return
+        about = {"creator": "nexus_callbacks", "file_name": wanted.master.name}
         try:
-            add_dataset(wanted.master, run.path, {"creator": "nexus_callbacks", "file_name": wanted.master.name})
+            add_dataset(wanted.master, target.path, about, target.entry)
         except MasterError as error:
             self._tell(f"{run.path.name} is complete but not in the master file: {error}")
             return
-        self.masters[uid] = wanted.master
+        self.masters.put(str(run.start["uid"]), wanted.master)
 
     # -- faults ----------------------------------------------------------------------------------------------------
 
     def _failed(self, uid: str | None, name: str, error: Exception) -> None:
         """A document could not be written: say so, and keep the scan and the rest of the file going."""
-        where = self.files.get(uid or "", "no file")
+        target = self._targets.get(uid or "")
+        where = target.path if target else "no file"
         self._tell(f"{where}: a document of kind {name!r} could not be written: {type(error).__name__}: {error}")
         log.debug("the document was of kind %r", name, exc_info=error)
         if name == "stop" and uid in self._runs:
@@ -305,7 +394,9 @@ class NexusWriter:
 
     def _abandon(self, uid: str, reason: str) -> None:
         self._router.close(uid)
-        self._runs.pop(uid).abandon(reason)
+        run = self._runs.pop(uid)
+        run.abandon(reason)
+        self._finished(self._targets[uid], run, False)
 
     def _tell(self, message: str) -> None:
         """Tell the scientist, each thing once."""
@@ -347,6 +438,12 @@ def _leave_to_parent() -> None:
 
 atexit.register(_wait_at_exit)
 os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _where(target: Target, other: Target) -> dict[str, str]:
+    """Where a run is, for a document of kind ``relative`` to another run."""
+    relative = os.path.relpath(target.path, other.path.parent)
+    return {"file": str(target.path), "relative": relative, "entry": target.entry}
 
 
 def _refused(error: Exception) -> FaultError:

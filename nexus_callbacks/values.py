@@ -5,9 +5,11 @@ A value that does not fit is a ``ValueError`` that says so; nothing is guessed a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import numbers
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -322,11 +324,18 @@ def _is_number(value: Any) -> bool:
 def safe_name(name: str) -> str:
     """A name that HDF5 and NeXus take, made of ``name``.
 
-    Letters, digits and ``_``, no digit first; all else becomes ``_``. NeXus allows dots inside and digits anywhere since
-    2022 (manual, "Rules for Naming"), but nexusformat's validator does not.
+    Letters, digits and ``_``, no digit first; all else becomes ``_``. NeXus allows dots inside and digits anywhere
+    since 2022 (manual, "Rules for Naming"), but nexusformat's validator does not.
     """
     safe = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
     return f"_{safe}" if not safe or safe[0].isdigit() else safe
+
+
+def safe_uid(uid: str) -> str:
+    """A uid as a part of a file name; one that cannot be, by its digest."""
+    if re.fullmatch(r"[\w-][\w.-]{0,99}", uid, re.ASCII):
+        return uid
+    return hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def safe_part(text: str) -> str:

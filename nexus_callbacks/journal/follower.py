@@ -28,8 +28,8 @@ than 1 s behind (design D6)."""
 
 OpenRun = Callable[[], Run]
 """Opens the file of a run, when the follower comes to it."""
-Finished = Callable[[Run], None]
-"""Called when a run's file is complete, in the follower's thread."""
+Finished = Callable[[Run, bool], None]
+"""Called when a run's file is closed, in the follower's thread; with whether its stop document came."""
 
 
 class Followed:
@@ -206,11 +206,10 @@ class Followed:
             if run.failed:
                 self.give_up("; ".join(run.failed))
                 return
-            if not run.path.exists():
+            if not run.file.exists():
                 self.give_up("the file was removed while it was written")
                 return
-            if not self._reason:
-                self._finished(run)
+            self._finished(run, not self._reason)
         self._discard()
 
     def give_up(self, reason: str) -> None:
@@ -262,12 +261,18 @@ class Follower:
         with self._lock:
             return sum(each.ended.is_set() and not each.complete.is_set() for each in self._followed)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Return when the files of all runs that have ended are complete; False if the time (s) was over before."""
+    def wait(self, timeout: float | None = None, uid: str | None = None) -> bool:
+        """Return when the files of all runs that have ended are complete; False if the time (s) was over before.
+
+        Of one run only with its ``uid``. In the follower's own thread, which completes them, there is no waiting.
+        """
         end = None if timeout is None else time.monotonic() + timeout
+        if threading.current_thread() is self._thread:
+            return False
         with self._lock:
-            ended = [each for each in self._followed if each.ended.is_set()]
-        self._wake.set()
+            ended = [each for each in self._followed if each.ended.is_set() and uid in (None, each.uid)]
+        if ended:
+            self._wake.set()
         return all(each.complete.wait(None if end is None else max(end - time.monotonic(), 0)) for each in ended)
 
     def leave_to_parent(self) -> None:

@@ -100,6 +100,16 @@ class Link:
 
 
 @dataclass(frozen=True)
+class External:
+    """A link into another file, which is not opened."""
+
+    path: str
+    file: str
+    """Absolute path of the file; the link is made relative."""
+    target: str
+
+
+@dataclass(frozen=True)
 class Attribute:
     """Attributes of something that is there already."""
 
@@ -108,4 +118,4 @@ class Attribute:
     """None takes the attribute away."""
 
 
-Addition = Group | Field | Column | Frames | GridFrames | Link | Attribute
+Addition = Group | Field | Column | Frames | GridFrames | Link | External | Attribute
