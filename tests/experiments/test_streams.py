@@ -323,7 +323,8 @@ def key(**more):
 
 @pytest.mark.parametrize("page", [False, True], ids=["events", "pages"])
 @pytest.mark.parametrize("interval", [0.0, 100.0], ids=["each flushed", "all at once"])
-def test_keys_that_come_and_go_with_descriptors_that_alternate(writer, monkeypatch, page, interval):
+def test_keys_that_come_and_go_with_descriptors_that_alternate(tmp_path, monkeypatch, page, interval):
+    writer = NexusWriter(tmp_path, journal=False)
     monkeypatch.setattr("nexus_callbacks.callback.FLUSH_INTERVAL", interval)
     run = compose_run()
     streams = [
@@ -360,6 +361,7 @@ def test_units_that_change_with_the_descriptor_are_told(writer, caplog):
         writer("descriptor", stream.descriptor_doc)
         writer("event", stream.compose_event(data={"x": 1.0}, timestamps={"x": 0.0}, seq_num=seq_num))
     writer("stop", run.compose_stop())
+    writer.close()
     assert "'x' of primary has units 'um' from row 1 on, and 'mm' before" in caplog.text
     with opened(writer) as file:
         assert "units" not in file["entry/measurement/x"].attrs, "they are not those of every row"
@@ -454,6 +456,7 @@ def test_nothing_is_kept_of_runs_that_have_stopped(RE, writer, hw):
 
     for _ in range(5):
         RE(bp.count([hw.img], 2))
+    writer.wait()
     gc.collect()
     assert len(writer.files) == 5
     assert not [each for each in gc.get_objects() if isinstance(each, Run)]

@@ -1,6 +1,6 @@
 """Values of every kind, as devices send them: what HDF5 holds is kept as it is, all else as text, and that is told.
 
-Each column is written in one go, row by row, and from a page: the file is the same.
+Each column is written in one go, row by row, and from a page, and through a journal: the file is the same.
 """
 
 import enum
@@ -72,10 +72,11 @@ class Colour(enum.StrEnum):
     BLUE = "blue"
 
 
-class Mode(enum.Enum):
-    """An object that knows no JSON."""
+class Odd:
+    """An object of a device's own."""
 
-    FAST = 1
+    def __str__(self):
+        return "an odd one"
 
 
 TABLE = np.dtype([("time", "<f8"), ("position", "<i4"), ("label", "S4")])
@@ -110,7 +111,7 @@ VALUES = {
     "string of ophyd-async": (said(dtype="string", dtype_numpy="|S40"), ["a", "b"], "O", ["a", "b"], False),
     "bytes": (said(dtype="string", dtype_numpy="|S40"), [b"a", b"b"], "O", ["a", "b"], False),
     "enum": (said(dtype="string", choices=["red", "blue"]), [Colour.RED, Colour.BLUE], "O", ["red", "blue"], False),
-    "object": (said(), [Mode.FAST, {"a": 1}], "O", ["Mode.FAST", '{"a": 1}'], True),
+    "object": (said(), [Odd(), {"a": 1}], "O", ["an odd one", '{"a": 1}'], True),
     "array": (said(dtype="array", shape=[2]), [[1.5, 2], [3, 4]], "<f8", [[1.5, 2], [3, 4]], False),
     "image": (said(dtype="array", dtype_numpy="|u1"), [np.ones((2, 3), "u1")] * 2, "|u1", np.ones((2, 2, 3)), False),
     "ragged": (said(dtype="array"), [[1, 2], [3]], "O", ["[1, 2]", "[3]"], True),
@@ -140,13 +141,15 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("way", ["at once", "row by row", "page"])
+@pytest.mark.parametrize("way", ["at once", "row by row", "page", "journal"])
 @pytest.mark.parametrize("name", VALUES)
-def test_a_value_stands_in_the_file_as_it_came(writer, monkeypatch, caplog, name, way):
+def test_a_value_stands_in_the_file_as_it_came(tmp_path, monkeypatch, caplog, name, way):
+    writer = NexusWriter(tmp_path / "data", journal=way == "journal" and tmp_path / "spool")
     monkeypatch.setattr(callback, "FLUSH_INTERVAL", 0.0 if way == "row by row" else 100.0)
     spec, values, dtype, expected, told = VALUES[name]
     rows = [{"x": value, "beside": number} for number, value in enumerate(values)]
     write(writer, {"x": spec, "beside": said()}, rows, page=way == "page")
+    writer.close()
     with opened(writer) as file:
         assert file.attrs["state"] == "complete"
         assert list(file["entry/measurement/beside"]) == list(range(len(values)))
