@@ -28,6 +28,7 @@ from nexus_callbacks.journal.recovery import recover_from
 from nexus_callbacks.journal.spool import Session, Spool
 from nexus_callbacks.layout.layout import Recipe
 from nexus_callbacks.recipes import Recipes
+from nexus_callbacks.relations import RELATIVE, Relations
 from nexus_callbacks.routing import Router
 from nexus_callbacks.run import Run
 
@@ -121,6 +122,7 @@ class NexusWriter:
         """Run uid → the experiment's master file, when the run has ended."""
         self._recipes = Recipes(profile, signals)
         self._targets: dict[str, Target] = {}
+        self._relations = Relations()
         self._skeleton = cache(lambda entry: hdf5.skeleton({"creator": "nexus_callbacks", "default": entry}))
         self._router = Router()
         self._lock = threading.RLock()
@@ -203,6 +205,8 @@ class NexusWriter:
         for uid in list(self._journaled):
             self._router.close(uid)
             self._journaled.pop(uid).end(CLOSED)
+        if self._follower is not None:
+            self._follower.end()
         self.wait()
         if self._session is not None:
             self._session.close()
@@ -236,11 +240,11 @@ class NexusWriter:
         self.files.put(uid, target.path)
         if run is not None:
             self._runs[uid] = run
-        parent = self._parent(doc)
         self._targets[uid] = target
+        told = self._relations.begin(doc, target, self._router.runs)
         self._router.open(uid)
-        if parent is not None:
-            self._relate(doc, parent)
+        for each, relative in told:
+            self._pass_on(each, RELATIVE, relative)
 
     def _place(self, start: Document) -> Target:
         """Make the file of a run, or a place in that of its dataset."""
@@ -253,23 +257,6 @@ class NexusWriter:
             return datasets.alone(wanted, self._skeleton)
         except (OSError, ValueError) as error:
             raise FaultError([_unwritable(wanted.parent, error)]) from error
-
-    def _parent(self, start: Document) -> str | None:
-        """Uid of the run within which one starts: the one that it names, else the last one that is open."""
-        named = start.get("parent_run")
-        return str(named) if named else next(reversed(self._router.runs), None)
-
-    def _relate(self, start: Document, parent: str) -> None:
-        """Link a run and its parent to each other; a parent that has ended is left as it is."""
-        uid = str(start["uid"])
-        above, here = self._targets.get(parent), self._targets[uid]
-        if above is None:
-            return  # Another session's: its uid is in the start document.
-        link = {"role": "parent", "uid": parent, **_where(above, here)}
-        self._pass_on(uid, "relative", link)
-        if parent in self._router.runs:
-            plan = str(start.get("plan_name", "run"))
-            self._pass_on(parent, "relative", {"role": "child", "uid": uid, **_where(here, above), "plan_name": plan})
 
     def _pass_on(self, uid: str, name: str, doc: Document) -> None:
         try:
@@ -427,6 +414,7 @@ def _wait_at_exit() -> None:
     )
     with contextlib.suppress(KeyboardInterrupt):
         for follower in list(_followers):
+            follower.end()
             follower.wait()
 
 
@@ -438,12 +426,6 @@ def _leave_to_parent() -> None:
 
 atexit.register(_wait_at_exit)
 os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-def _where(target: Target, other: Target) -> dict[str, str]:
-    """Where a run is, for a document of kind ``relative`` to another run."""
-    relative = os.path.relpath(target.path, other.path.parent)
-    return {"file": str(target.path), "relative": relative, "entry": target.entry}
 
 
 def _refused(error: Exception) -> FaultError:

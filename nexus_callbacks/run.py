@@ -22,6 +22,7 @@ from nexus_callbacks.frames.assets import Assets
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.coverage import Coverage
 from nexus_callbacks.layout.layout import Layout, Recipe
+from nexus_callbacks.relations import RELATIVE
 from nexus_callbacks.values import column
 
 Tell = Callable[[str], None]
@@ -73,7 +74,7 @@ class Run:
         """Columns that became text although numbers were announced."""
         self._takes: dict[str, Callable[[Document], None]] = {
             "start": self._start,
-            "relative": self._relative,
+            RELATIVE: self._relative,
             "descriptor": self._descriptor,
             "event": partial(self._rows, "event"),
             "event_page": partial(self._rows, "event_page"),
@@ -103,7 +104,6 @@ class Run:
     def _start(self, document: Document) -> None:
         self.start = document
         self._writer.root({"file_name": self.path.name, "file_time": iso_time(document["time"], self._zone)})
-        self._writer.state("writing")
         self._writer.apply(self._layout.begin(document))
         self._writer.flush()
 

@@ -26,6 +26,9 @@ FLUSH_INTERVAL = 0.5
 """In s: so often rows are brought into the files and journals to the disk; with the wake interval a reader is less
 than 1 s behind (design D6)."""
 
+PATIENCE = 5.0
+"""In s: so long a session that ends waits for a disk that takes nothing."""
+
 OpenRun = Callable[[], Run]
 """Opens the file of a run, when the follower comes to it."""
 Finished = Callable[[Run, bool], None]
@@ -78,6 +81,8 @@ class Followed:
         """Read, and not in the file yet: the disk did not take them."""
         self._run: Run | None = None
         self._reason = ""
+        self.refused: float | None = None
+        """Since when (``time.monotonic``) the disk has taken nothing; None if it does."""
 
     # -- the RunEngine's thread --------------------------------------------------------------------------------------
 
@@ -243,11 +248,13 @@ class Follower:
         self._followed: list[Followed] = []
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._ending = False
 
     def follow(self, followed: Followed) -> None:
         """Take a run."""
         with self._lock:
             self._followed.append(followed)
+            self._ending = False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="nexus-follower", daemon=True)
                 self._thread.start()
@@ -260,6 +267,11 @@ class Follower:
         """Number of runs that have ended and whose file is not complete yet."""
         with self._lock:
             return sum(each.ended.is_set() and not each.complete.is_set() for each in self._followed)
+
+    def end(self) -> None:
+        """The session ends: what a disk takes nothing of for :data:`PATIENCE` is left to ``recover``."""
+        self._ending = True
+        self._wake.set()
 
     def wait(self, timeout: float | None = None, uid: str | None = None) -> bool:
         """Return when the files of all runs that have ended are complete; False if the time (s) was over before.
@@ -308,9 +320,13 @@ class Follower:
                 pass
             if due:
                 each.flush()
+            each.refused = None
         except OSError as error:
             # A full or stalling disk only lengthens the journal. What was read waits, and is tried again.
             self._tell(f"run {each.uid}: the disk does not take it now, the journal keeps it: {error}")
+            each.refused = each.refused or time.monotonic()
+            if self._ending and time.monotonic() - each.refused > PATIENCE:
+                each.give_up(f"the session ends and the disk does not take it: {error}")
         except Exception as error:
             log.debug("the follower failed", exc_info=error)
             each.give_up(f"it could not be written: {type(error).__name__}: {error}")
