@@ -37,9 +37,11 @@ from bluesky import RunEngine
 from bluesky.utils import RequestAbort, RequestStop, RunEngineInterrupted
 from event_model import compose_run, pack_event_page
 from ophyd import Component, Device, Signal
+from ophyd.sim import SynSignalWithRegistry
 from ophyd.sim import hw as make_hardware
 
 from nexus_callbacks import NexusWriter, validate
+from nexus_callbacks.frames.relink import relink
 
 
 @pytest.fixture
@@ -539,3 +541,22 @@ def test_several_frames_a_point_lie_on_the_grid(writer, tmp_path, per_row):
         assert len(plot.attrs["axes"]) == view.ndim
         for i, place in enumerate(places):
             np.testing.assert_array_equal(np.reshape(view[place], (per_row, 2, 3)), frames[i * per_row :][:per_row])
+
+
+def test_relink_mends_the_grid_with_the_stack(RE, writer, hw, tmp_path):
+    folder = tmp_path / "det"
+    folder.mkdir()
+    number = itertools.count()
+    img = SynSignalWithRegistry(func=lambda: np.full((2, 3), next(number), "u2"), name="img", save_path=str(folder))
+    RE(bp.grid_scan([img], hw.motor1, 0, 1, 2, hw.motor2, 0, 1, 2, True))
+    path = only_file(writer)
+    writer.wait()
+    with h5py.File(path) as file:
+        before = file["entry/data_img/img"][()]
+    assert before.shape == (2, 2, 2, 3)
+    assert len(np.unique(before)) == 4
+    folder.rename(tmp_path / "moved")
+    (found,) = relink(path, {str(folder): str(tmp_path / "moved")})
+    assert found.how == "external raw storage"
+    with opened(writer) as file:
+        np.testing.assert_array_equal(file["entry/data_img/img"], before)
