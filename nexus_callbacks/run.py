@@ -377,9 +377,8 @@ class Run:
         table = self._tables[stream]
         if stream == BASELINE and key in table.stream.keys:
             return column([row.get(key) for row in table.baseline])
-        for each in table.columns:
-            if (each.kind, each.key, each.convert) == ("data", key, None):
-                return self._writer.read(each.path)
+        for path in table.paths(key):
+            return self._writer.read(path)
         raise ValueError(f"{key!r} has no column in {stream!r}: its values are in a detector's own file")
 
     def elapsed(self, stream: str) -> np.ndarray[Any, Any]:
@@ -399,9 +398,9 @@ class Run:
     def written(self, stream: str, key: str) -> tuple[str, tuple[int, ...]] | None:
         """Kind and shape of a row of a key's column in ``measurement``; None if there is none."""
         table = self._tables[stream]
-        for each in table.columns:
-            if (each.kind, each.key, each.convert) == ("data", key, None) and each.path not in self._lost:
-                return self._writer.kind(each.path)
+        for path in table.paths(key):
+            if path not in self._lost:
+                return self._writer.kind(path)
         for frames in table.frames:
             if frames.key == key and frames.path not in self._lost and self.length(stream, key):
                 return "u", frames.shape

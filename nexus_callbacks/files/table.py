@@ -172,6 +172,9 @@ class Table:
     """From which row on which descriptor holds (row, number from 1 on), once the stream has several."""
     _numbers: dict[str, int] = field(default_factory=dict)
     """Uid of a descriptor → its number."""
+    _paths: dict[str, list[str]] = field(default_factory=dict)
+    _indexed: int = 0
+    """Number of columns that are in ``_paths``."""
     _log: bool = False
     """No row takes another's place: what a monitor saw before a pause was there, though bluesky counts it anew (as it
     does the pauses themselves)."""
@@ -191,6 +194,16 @@ class Table:
         self._legacy = tuple(key.name for key in stream.keys.values() if key.external)
         self._special = bool(self._legacy) or stream.name == BASELINE
         self._log = is_log(stream.name)
+
+    def paths(self, key: str) -> Sequence[str]:
+        """Where the values of a key stand as they came, unconverted; of 20 000 columns none is looked for."""
+        if self._indexed != len(self.columns):
+            self._paths.clear()
+            for each in self.columns:
+                if each.kind == "data" and each.convert is None:
+                    self._paths.setdefault(each.key, []).append(each.path)
+            self._indexed = len(self.columns)
+        return self._paths.get(key, ())
 
     def next_descriptor(self, uid: str) -> None:
         """Take another descriptor of the stream."""

@@ -330,6 +330,7 @@ def test_projections_of_the_start_document_are_kept(writer):
 def test_any_number_of_keys_has_its_timestamps(writer, count, where):
     keys = {f"key_{i}": said() for i in range(count)}
     write(writer, keys, [dict.fromkeys(keys, 1.0)])
+    writer.close()
     with h5py.File(only_file(writer)) as file:
         assert file.attrs["state"] == "complete"
         told = file["entry/bluesky/primary"]
