@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from nexus_callbacks import hdf5
 from nexus_callbacks.files.content import Content, Rows
-from nexus_callbacks.frames import links
+from nexus_callbacks.frames import gridded, links
 from nexus_callbacks.frames.stacks import Linked, Stack, relative
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
@@ -61,6 +62,8 @@ class Writer:
             self._content.group(addition.path, addition.nx_class, addition.attributes)
         elif isinstance(addition, additions.Link):
             self._content.link(addition.path, addition.target)
+        elif isinstance(addition, additions.GridFrames):
+            gridded.make(self._file, addition)
         elif isinstance(addition, additions.External):
             self._content.external(addition.path, relative(addition.file, self.path.parent), addition.target)
         elif isinstance(addition, additions.Attribute):
@@ -118,6 +121,11 @@ class Writer:
     def kind(self, path: str) -> tuple[str, tuple[int, ...]] | None:
         """numpy's ``dtype.kind`` (O for text) and the shape of a row of a dataset; None if it is not there."""
         return self._content.kind(path)
+
+    def stack(self, path: str) -> tuple[tuple[int, ...], str] | None:
+        """Shape and numpy's type of a dataset of this very file; None of a link, which is not followed."""
+        dataset = self._file[path] if isinstance(self._file.get(path, getlink=True), h5py.HardLink) else None
+        return (dataset.shape, dataset.dtype.str) if isinstance(dataset, h5py.Dataset) else None
 
     def read(self, path: str) -> np.ndarray[Any, Any]:
         """A dataset as it stands in the file."""
