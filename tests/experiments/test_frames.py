@@ -123,8 +123,8 @@ def test_a_moved_experiment_is_mended_by_relink(RE, tmp_path):
     RE.subscribe(writer)
     taken = []
     RE(bp.count([camera(here / "det", taken)], num=3))
+    path = there / only_file(writer).relative_to(here)  # Waits until the file is complete.
     shutil.move(here, there)
-    path = there / only_file(writer).relative_to(here)
     (found,) = relink(path)
     assert (found.path, found.how) == ("/entry/measurement/img", "external raw storage")
     with h5py.File(path) as file:
