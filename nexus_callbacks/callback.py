@@ -62,6 +62,9 @@ class NexusWriter:
         them into the file, so that a slow or full disk never holds the scan up and nothing is lost with the session
         (:func:`~nexus_callbacks.journal.recovery.recover`). The file is complete a moment after the run has stopped:
         see :meth:`wait`. False: each document is written as it comes, and the file is complete when the run is.
+    swmr
+        Write by HDF5's SWMR: only readers that open the file with ``swmr=True`` can, and on a local disk or a parallel
+        file system only, not over NFS (docs/decisions/0005). Without it any reader can.
 
     Raises
     ------
@@ -75,6 +78,8 @@ class NexusWriter:
         profile: str | Path | None = None,
         signals: Signals | None = None,
         journal: bool | str | Path = False,
+        swmr: bool = False,
+        follow: bool = True,
     ) -> None:
         self.directory = Path(directory).expanduser().absolute()
         self.files: dict[str, Path] = {}
@@ -82,7 +87,8 @@ class NexusWriter:
         self.masters: dict[str, Path] = {}
         """Run uid → the experiment's master file, from the stop document on."""
         self._recipes = Recipes(profile, signals)
-        self._skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": "entry"})
+        self._swmr = swmr
+        self._skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": "entry"}, swmr)
         self._router = Router()
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -207,7 +213,7 @@ class NexusWriter:
 
     def _begin(self, doc: Document, path: Path) -> Run:
         recipe = self._recipes.recipe(doc, path)
-        writer = Writer(path)
+        writer = Writer(path, self._swmr)
         try:
             run = Run(writer, recipe, self._tell, self._recipes.roots)
             run.feed("start", doc)
@@ -229,6 +235,7 @@ class NexusWriter:
             "target": str(path),
             "directory": str(self.directory),
             "profile": str(self._profile) if self._profile else None,
+            "swmr": self._swmr,
             "pid": os.getpid(),
             "created": time.time(),
         }
@@ -241,7 +248,7 @@ class NexusWriter:
             uid,
             self._session,
             header,
-            open_run=lambda: Run(Writer(path), recipe, self._tell, self._recipes.roots),
+            open_run=lambda: Run(Writer(path, self._swmr), recipe, self._tell, self._recipes.roots),
             finished=lambda run: self._finished(uid, run),
             tell=self._tell,
         )

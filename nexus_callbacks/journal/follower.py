@@ -299,8 +299,11 @@ class Follower:
                 if not due:
                     return
                 each.retry()
+            flushed = time.monotonic()
             while each.advance():
-                pass
+                if time.monotonic() - flushed >= FLUSH_INTERVAL:  # However far behind: readers see how it comes on.
+                    flushed = time.monotonic()
+                    each.flush()
             if due:
                 each.flush()
         except OSError as error:
