@@ -11,11 +11,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from nexus_callbacks.documents import Document
 from nexus_callbacks.journal.journal import Journal, JournalClosed, Reader
-from nexus_callbacks.journal.spool import Session
+from nexus_callbacks.journal.spool import Session, is_followed
 from nexus_callbacks.run import Run
 
 log = logging.getLogger("nexus_callbacks")
@@ -25,6 +25,12 @@ WAKE_INTERVAL = 0.1
 FLUSH_INTERVAL = 0.5
 """In s: so often rows are brought into the files and journals to the disk; with the wake interval a reader is less
 than 1 s behind (design D6)."""
+
+NOBODY = 5.0
+"""In s: so long a process that follows may be absent before the scientist is told."""
+END = "end"
+"""Name of a record that ends a journal whose run did not stop, ``{"reason": …}``; journals followed by their own session
+need none."""
 
 OpenRun = Callable[[], Run]
 """Opens the file of a run, when the follower comes to it."""
@@ -103,7 +109,8 @@ class Followed:
         try:
             if self._session is None:
                 raise OSError("there is no place for journals")
-            journal = self._session.journal(self.uid, self._header, after)
+            # The time puts a run's journals into their order.
+            journal = self._session.journal(self.uid, {**self._header, "created": time.time()}, after)
             # Opened now: it can be read to its end even if somebody empties the spool.
             self._readers.append(Reader(journal.path))
             self._journals.append(journal)
@@ -235,6 +242,83 @@ class Followed:
         self.complete.set()
 
 
+class HandedOver(Followed):
+    """One run whose journal a process of its own brings into the file (:mod:`~nexus_callbacks.journal.service`).
+
+    Nothing here opens the file. The thread only keeps the journal safe and looks whether somebody follows.
+    """
+
+    def __init__(
+        self, uid: str, session: Session | None, header: Mapping[str, Any], tell: Callable[[str], None]
+    ) -> None:
+        super().__init__(uid, session, {**header, "follow": False}, _no_file, _no_file, tell)
+        self._lock = threading.Lock()
+        self._alone_since = time.monotonic()
+
+    def append(self, name: str, document: Document) -> None:
+        """Keep a document: in the journal, else in the next spool's, else in memory until one takes it."""
+        with self._lock:
+            super().append(name, document)
+
+    def end(self, reason: str = "") -> None:
+        """No further document will come; ``reason`` if that is not because of a stop document."""
+        if reason:
+            self.append(END, {"reason": reason})
+        super().end(reason)
+
+    def advance(self) -> bool:
+        """See whether the process that follows is done: then it has removed the journals."""
+        if self.ended.is_set() and not self._memory:
+            done = all(journal.gone() for journal in self._journals)
+            if done or not self._accompanied():
+                self._close_readers()
+                self.complete.set()
+        return False
+
+    def flush(self) -> None:
+        """Make the journal safe from power loss, and find a place for what is in memory."""
+        if self._in_memory:
+            self._leave_memory()
+        for journal in self._journals:
+            if not journal.closed:
+                if journal.gone():
+                    self._tell(f"the journal {journal.path} was removed: what is not in the file yet may be lost")
+                else:
+                    journal.sync()
+        self._accompanied()
+
+    def _accompanied(self) -> bool:
+        """Whether somebody follows, or may still come to do so; told if nobody does."""
+        now = time.monotonic()
+        if self._journals and is_followed(self._journals[0].path):
+            self._alone_since = now
+        if now - self._alone_since < NOBODY:
+            return True
+        place = self._journals[0].path.parent.parent if self._journals else "SPOOL"
+        self._tell(
+            f"nobody brings run {self.uid} into its file: start `nexus-callbacks writer {place}`; all of it is in its "
+            "journal, which `nexus-callbacks recover` or the next session completes, too"
+        )
+        return False
+
+    def _leave_memory(self) -> None:
+        with self._lock:
+            if self._session is None:
+                return
+            journal = self._session.journal(self.uid, {**self._header, "created": time.time()})
+            while self._memory:
+                journal.append(*self._memory[0])
+                self._memory.popleft()
+            if self.ended.is_set():
+                journal.close()
+            self._journals.append(journal)
+            self._in_memory = False
+
+
+def _no_file(*_: object) -> NoReturn:
+    raise RuntimeError("the file is written by another process")
+
+
 class Follower:
     """Follows the runs of one writer. Its thread lives while there are runs, and is started again by the next one."""
 
@@ -269,6 +353,15 @@ class Follower:
             ended = [each for each in self._followed if each.ended.is_set()]
         self._wake.set()
         return all(each.complete.wait(None if end is None else max(end - time.monotonic(), 0)) for each in ended)
+
+    def stop(self) -> list[Followed]:
+        """End the thread; the runs that are not complete stay as they are, and are returned."""
+        with self._lock:
+            thread, left, self._followed = self._thread, self._followed, []
+        self._wake.set()
+        if thread is not None:
+            thread.join()
+        return [each for each in left if not each.complete.is_set()]
 
     def leave_to_parent(self) -> None:
         """In a forked child: the runs are the parent's."""
