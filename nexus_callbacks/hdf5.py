@@ -34,8 +34,8 @@ MOST_COPIED = 256 * 2**20
 """Bytes of a file which HDF5 may want to read again when it closes a file that the disk takes no more of."""
 
 METADATA_BYTES = 32 * 2**20
-"""Bytes that HDF5 may keep of a file's own structure. Its default of 2 MiB grows to as many, but writes some of it to the
-disk when it pleases, where a reader would meet the one half of a change."""
+"""Bytes that HDF5 may keep of a file's own structure. Its default of 2 MiB grows to as many, but until then HDF5 writes
+some of it to the disk when it pleases, where a reader would meet the one half of a change."""
 MARK = 454_545
 """The last six digits of a file's time of modification, in ns, by which its writer says that the file is at rest."""
 

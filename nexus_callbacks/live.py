@@ -1,9 +1,9 @@
 """Live: a file read while it is written.
 
-HDF5 has no way to tell a reader that its writer was in the middle of a flush: such a read fails, or, worse, gives rows of
-zeros. So the writer leaves a mark in the file's time of modification each time it comes to rest
+HDF5 has no way to tell a reader that its writer was in the middle of a flush: such a read fails, or, worse, gives
+rows of zeros. So the writer leaves a mark in the file's time of modification each time it comes to rest
 (:func:`nexus_callbacks.hdf5.mark`), which whatever is written next takes away. A read counts if the same mark was there
-before and after it; else it is repeated.
+before and after it; else it is repeated (docs/decisions/0005).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -29,6 +30,8 @@ QUIET = 5.0
 """In s: a file without a mark that did not change for so long is taken as it is; its writer died in a flush."""
 OLD = 60.0
 """In s: so old a file is at rest, whatever clock of which machine set its time."""
+SHORT = 0.3
+"""In s: a read of that length is likely to meet the writer, which flushes about twice a second."""
 LOOK = 0.1
 """In s: so often :meth:`Live.follow` looks whether there is something new."""
 
@@ -46,8 +49,9 @@ def open_live(path: str | Path, timeout: float = 10.0) -> Live:
             frames = live.read(lambda file: file["entry/measurement/det"][-10:])
             table = live.columns("entry/measurement")
 
-    Files that are complete, and files of other writers that do not change, are read as well. Nothing is held between two
-    reads, so that neither the writer nor another reader is ever in the way.
+    Files that are complete, and files of other writers that do not change, are read as well. Nothing is held between
+    two reads, so that neither the writer nor another reader is ever in the way. A read should take less than half a
+    second, as the writer flushes about as often: take slices of what is long.
 
     Parameters
     ----------
@@ -101,38 +105,40 @@ class Live:
             What the function raises of an undisturbed file, such as KeyError for something that is not there.
         """
         end = time.monotonic() + self.timeout
-        seen, since = self.path.stat(), time.monotonic()
-        failure: Exception | None = None
+        watch = _Watch()
+        longest, failure = 0.0, None
         while True:
-            before = self.path.stat()
-            if not _same(seen, before):
-                seen, since = before, time.monotonic()
-            last = time.monotonic() > end
+            began = time.monotonic()
             flags = _flags(self.path)
-            rests = not flags and (hdf5.marked(before) or time.monotonic() - since > QUIET or _old(before))
+            watch.begin()
+            rests = watch.rests(self.path) and not flags
             if rests or flags & SWMR:
                 try:
                     with h5py.File(self.path, "r", locking=False, swmr=bool(flags & SWMR)) as file:
+                        rests = rests and all(map(watch.rests, _parts(file, self.path.parent)))
                         found = function(file)
                 except Exception as error:  # Of a torn file h5py raises anything; only an undisturbed one is believed.
-                    if (rests and _same(before, self.path.stat())) or (last and flags):
+                    if (rests and watch.undisturbed()) or (flags and began > end):
                         raise
                     failure = error
                 else:
-                    if flags or _same(before, self.path.stat()):
+                    if flags or (rests and watch.undisturbed()):
                         return found
-            if last:
-                raise self._refusal(flags, failure) from failure
+                longest = max(longest, time.monotonic() - began)
+            if began > end:
+                raise self._refusal(flags, longest, failure) from failure
             self.repeated += 1
             time.sleep(PAUSE)
 
-    def _refusal(self, flags: int, failure: Exception | None) -> LiveError:
+    def _refusal(self, flags: int, longest: float, failure: Exception | None) -> LiveError:
         if flags & ~SWMR and time.time() - self.path.stat().st_mtime > QUIET:
             return LiveError(
                 f"{self.path} was left open by a writer that died: `nexus-callbacks recover` writes it anew, "
                 "`h5clear -s` makes it readable as it is"
             )
         why = f": {failure}" if failure else ""
+        if longest > SHORT:
+            why += f"; one try took {longest:.1f} s, in which the writer comes by: read less at a time"
         return LiveError(f"{self.path} could not be read undisturbed within {self.timeout:g} s{why}")
 
     @property
@@ -168,7 +174,7 @@ class Live:
         """
         start, since = 0, time.monotonic()
         while True:
-            state, found = self.read(lambda file: (file.attrs.get("state"), _columns(file.get(group), start)))
+            state, found = self.read(partial(_state_and_columns, group=group, start=start))
             rows = min(map(len, found.values()), default=0)
             if rows:
                 start, since = start + rows, time.monotonic()
@@ -190,12 +196,48 @@ def _flags(path: Path) -> int:
     return begin[11] if len(begin) == 12 and begin[8] >= 3 and begin.startswith(b"\x89HDF") else 0
 
 
-def _same(one: os.stat_result, other: os.stat_result) -> bool:
-    return (one.st_ino, one.st_mtime_ns) == (other.st_ino, other.st_mtime_ns)
+def _parts(file: h5py.File, folder: Path) -> list[Path]:
+    """The files in which runs of a dataset are that are still being acquired (:mod:`nexus_callbacks.datasets`)."""
+    links = (file.get(name, getlink=True) for name in file)
+    paths = [folder / link.filename for link in links if isinstance(link, h5py.ExternalLink)]
+    return [path for path in paths if path.suffix == ".part" and path.exists()]
 
 
-def _old(found: os.stat_result) -> bool:
-    return time.time() - found.st_mtime > OLD
+class _Watch:
+    """Looks at files to see whether they are at rest, and whether they were during one try."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Path, tuple[tuple[int, int], float]] = {}
+        """What a file's identity and time were, and since when they are."""
+        self._now: dict[Path, tuple[int, int]] = {}
+
+    def begin(self) -> None:
+        """Begin a try."""
+        self._now.clear()
+
+    def rests(self, path: Path) -> bool:
+        """Whether a file is at rest now."""
+        found = path.stat()
+        self._now[path] = known = _identity(found)
+        if path not in self._seen or self._seen[path][0] != known:
+            self._seen[path] = known, time.monotonic()
+        quiet = time.monotonic() - self._seen[path][1] > QUIET
+        return hdf5.marked(found) or quiet or time.time() - found.st_mtime > OLD
+
+    def undisturbed(self) -> bool:
+        """Whether all files of this try are as they were."""
+        try:
+            return all(_identity(path.stat()) == known for path, known in self._now.items())
+        except FileNotFoundError:  # A part that has become one with its dataset's file, or a file that was removed.
+            return False
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_ino, found.st_mtime_ns
+
+
+def _state_and_columns(file: h5py.File, group: str, start: int) -> tuple[str, dict[str, Array]]:
+    return str(file.attrs.get("state", "")), _columns(file.get(group), start)
 
 
 def _columns(group: h5py.Group | None, start: int) -> dict[str, Array]:

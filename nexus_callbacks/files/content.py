@@ -6,6 +6,7 @@ times as long (benchmarks, W5 and W6). Nobody else writes the file, so what was 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -31,8 +32,8 @@ MOST_FIXED = 128
 MOST_OPEN = 256
 """Groups that are kept open."""
 LEAST_WIDTH = 32
-"""Bytes of a text in a column of fixed length; one that turns out to be longer has the column written anew, twice as wide
-as that."""
+"""Bytes of a text in a column of fixed length; one that turns out to be longer has the column written anew, twice as
+wide as that."""
 
 Array = np.ndarray[Any, Any]
 Rows = Array | list[Array]
@@ -202,6 +203,12 @@ class Content:
             if not h5a.exists(node, b"target"):
                 _create_text(node, "target", target)
         self._named.add(target)
+
+    def external(self, path: str, file: str, target: str) -> None:
+        """Make a link into another file, which is not opened."""
+        self._change()
+        above, _, name = path.rpartition("/")
+        self._require(above).links.create_external(name.encode(), os.fsencode(file), target.encode())
 
     def _there(self, path: str) -> Any:
         """The group at a path, None if it is not there."""

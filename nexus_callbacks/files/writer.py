@@ -16,7 +16,7 @@ import numpy as np
 from nexus_callbacks import hdf5
 from nexus_callbacks.files.content import Content, Rows
 from nexus_callbacks.frames import links
-from nexus_callbacks.frames.stacks import Linked, Stack
+from nexus_callbacks.frames.stacks import Linked, Stack, relative
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
 
@@ -104,6 +104,8 @@ class Writer:
             self._content.group(addition.path, addition.nx_class, addition.attributes)
         elif isinstance(addition, additions.Link):
             self._content.link(addition.path, addition.target)
+        elif isinstance(addition, additions.External):
+            self._content.external(addition.path, relative(addition.file, self.path.parent), addition.target)
         elif isinstance(addition, additions.Attribute):
             self._content.set_attributes(addition.path, addition.attributes)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from nexus_callbacks.documents import Document
-from nexus_callbacks.journal.journal import Journal, JournalClosed, Reader
+from nexus_callbacks.journal.journal import END, Journal, JournalClosed, Reader
 from nexus_callbacks.journal.spool import Session, is_followed
 from nexus_callbacks.run import Run
 
@@ -28,14 +28,11 @@ than 1 s behind (design D6)."""
 
 NOBODY = 5.0
 """In s: so long a process that follows may be absent before the scientist is told."""
-END = "end"
-"""Name of a record that ends a journal whose run did not stop, ``{"reason": …}``; journals followed by their own session
-need none."""
 
 OpenRun = Callable[[], Run]
 """Opens the file of a run, when the follower comes to it."""
-Finished = Callable[[Run], None]
-"""Called when a run's file is complete, in the follower's thread."""
+Finished = Callable[[Run, bool], None]
+"""Called when a run's file is closed, in the follower's thread; with whether its stop document came."""
 
 
 class Followed:
@@ -213,11 +210,10 @@ class Followed:
             if run.failed:
                 self.give_up("; ".join(run.failed))
                 return
-            if not run.path.exists():
+            if not run.file.exists():
                 self.give_up("the file was removed while it was written")
                 return
-            if not self._reason:
-                self._finished(run)
+            self._finished(run, not self._reason)
         self._discard()
 
     def give_up(self, reason: str) -> None:

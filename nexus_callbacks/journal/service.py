@@ -1,8 +1,8 @@
 """Service: the follower as a process of its own, ``nexus-callbacks writer``.
 
-Sessions made with ``NexusWriter(journal=…, follow=False)`` only append to their journals; a service brings those into the
-files while they grow. Any number of services may wait on one spool: each journal is followed by the one that has its
-lock, and when that dies another takes over. What the dead one wrote is not trusted: the file is written anew from the
+Sessions made with ``NexusWriter(journal=…, follow=False)`` only append to their journals; a service brings those into
+the files while they grow. Any number of services may wait on one spool: each journal is followed by the one that has
+its lock, and when that dies another takes over. What the dead one wrote is not trusted: the file is written anew from the
 journal's beginning, beside the old one, which it replaces when it has caught up.
 """
 
@@ -14,11 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nexus_callbacks import hdf5
+from nexus_callbacks.datasets import Target
 from nexus_callbacks.documents import Document
+from nexus_callbacks.files.dataset import DatasetError, announce
 from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.journal import recovery
-from nexus_callbacks.journal.follower import END, Followed, Follower
-from nexus_callbacks.journal.journal import Reader
+from nexus_callbacks.journal.follower import Followed, Follower
+from nexus_callbacks.journal.journal import END, Reader, sync
 from nexus_callbacks.journal.spool import Following, Session, Spool, follow
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.run import Run
@@ -57,7 +60,7 @@ class Guest(Followed):
         tell: Tell,
         say: Tell,
     ) -> None:
-        super().__init__(str(start["uid"]), None, header, self._open, self._link, tell)
+        super().__init__(str(start["uid"]), None, header, self._open, self._end, tell)
         self.start = start
         self.session_died = threading.Event()
         """No further document will come: the session is gone."""
@@ -65,7 +68,9 @@ class Guest(Followed):
         self._recipes = recipes
         self._say = say
         self._writer: Writer | None = None
-        self._target = self._temporary = Path()
+        self._target: Target
+        self._written: Path
+        """What is written to: the target's file, or one beside it which has not caught up yet."""
         for each in journals:
             self.add(each)
 
@@ -80,15 +85,25 @@ class Guest(Followed):
         self._held.append(journal)
 
     def _open(self) -> Run:
+        target = self._target = recovery.free(Target.from_dict(self._header["target"]), self.uid)
         swmr = bool(self._header.get("swmr"))
-        self._target, self._temporary = recovery.places(self._header, self.uid, swmr)
-        if self._temporary == self._target:
-            self._say(f"following  {self._target}")
-        else:
-            self._say(f"taken over {self._target}")
-        recipe = self._recipes.recipe(self.start, self._target)
-        self._writer = Writer(self._temporary, swmr)
-        return Run(self._writer, recipe, self._tell, self._recipes.roots, path=self._target)
+        target.file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.file.exists() and recovery.is_empty(target.file)
+        self._written = target.file
+        if not fresh:  # What another has written, up to wherever it died.
+            self._written = target.file.with_name(f".{target.file.name}.following")
+            self._written.unlink(missing_ok=True)
+            skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": target.entry}, swmr)
+            hdf5.create_exclusively([self._written], skeleton)
+        elif target.shared:
+            try:
+                announce(target)
+            except DatasetError as error:
+                self._tell(str(error))
+        self._say(f"{'following ' if fresh else 'taken over'} {target.path}")
+        self._writer = Writer(self._written, swmr)
+        recipe = self._recipes.recipe(self.start, target.path, target.entry)
+        return Run(self._writer, recipe, self._tell, self._recipes.roots, path=target.path)
 
     def _next(self) -> list[tuple[str, Document]]:
         if self._waiting:
@@ -122,27 +137,30 @@ class Guest(Followed):
             self._place()
         for path in self.paths:
             if path.exists():
-                recovery.sync(path)
+                sync(path)
 
     def _place(self) -> None:
-        if self._temporary != self._target and self._writer is not None:
-            self._temporary.replace(self._target)
-            self._temporary = self._target
-            self._writer.moved(self._target)
+        if self._written != self._target.file and self._writer is not None and self._run is not None:
+            self._written.replace(self._target.file)
+            self._written = self._run.file = self._target.file
+            self._writer.moved(self._target.file)
 
     def _finish(self) -> None:
-        if self._run is not None and self._reason:
-            self._run.abandon(self._reason)
         self._place()
         super()._finish()
 
-    def _link(self, run: Run) -> None:
-        recovery.link(self._recipes, run.start, Path(self._header["directory"]), run.path, self._tell)
+    def _end(self, run: Run, stopped: bool) -> None:
+        try:
+            recovery.put_in(self._target)
+        except DatasetError as error:
+            self._tell(f"{error}; until then it is in {self._target.file.name}")
+        if stopped:
+            recovery.link(self._recipes, run.start, Path(self._header["directory"]), self._target, self._tell)
 
     def _discard(self) -> None:
         for path in self.paths:
             path.unlink(missing_ok=True)
-        self._say(f"{'incomplete' if self._reason else 'complete  '} {self._target}")
+        self._say(f"{'incomplete' if self._reason else 'complete  '} {self._target.path}")
         self._release()
         self.complete.set()
 
@@ -159,7 +177,7 @@ class Guest(Followed):
                 self._place()
                 self._writer.close()
             except OSError as error:
-                self._tell(f"{self._target}: its last rows are in the journal only: {error}")
+                self._tell(f"{self._target.path}: its last rows are in the journal only: {error}")
         self._release()
 
     def _release(self) -> None:
@@ -192,7 +210,10 @@ class Service:
         self._recovery: threading.Thread | None = None
 
     def run(self, stop: threading.Event, once: bool = False) -> None:
-        """Follow until ``stop`` is set; then, or with ``once`` when nothing is left, runs that have stopped are complete."""
+        """Follow until ``stop`` is set, or with ``once`` until nothing is left.
+
+        Runs that have stopped by then are complete when this returns.
+        """
         while not stop.is_set():
             self._look(stop)
             if once and not self._guests and not self._recovering():
