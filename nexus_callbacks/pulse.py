@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from types import MethodType
 
 
 class Pulse:
@@ -24,35 +23,56 @@ class Pulse:
     """
 
     def __init__(self, beat: Callable[[], float | None], name: str) -> None:
-        assert isinstance(beat, MethodType)
-        self._beat = weakref.WeakMethod(beat)
         self._name = name
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._work = _Work(weakref.WeakMethod(beat))
         _pulses.add(self)
 
     def start(self, after: float) -> None:
-        """Call the method in ``after`` s; nothing if the thread is alive. Not to be called by two threads at once."""
-        if self._thread is None or not self._thread.is_alive():
-            args = (self._beat, self._stop, after)
-            self._thread = threading.Thread(target=_work, args=args, name=self._name, daemon=True)
-            self._thread.start()
+        """Call the method in ``after`` s, or when the thread that is alive will do so."""
+        work = self._work
+        with work.lock:
+            work.wanted = after
+            if work.thread is None:
+                work.thread = threading.Thread(target=work.run, name=self._name, daemon=True)
+                work.thread.start()
 
     def stop(self) -> None:
         """End the thread for good, after the call that it is in."""
-        self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        self._work.stop.set()
+        thread = self._work.thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
 
     def __del__(self) -> None:
-        self._stop.set()
+        self._work.stop.set()
 
 
-def _work(beat: weakref.WeakMethod[Callable[[], float | None]], stop: threading.Event, pause: float | None) -> None:
-    while pause is not None and not stop.wait(pause):
-        method = beat()
-        pause = method() if method is not None else None
-        del method
+class _Work:
+    """What the thread knows: not the pulse, which goes with the object that it is of."""
+
+    def __init__(self, beat: weakref.WeakMethod[Callable[[], float | None]]) -> None:
+        self.beat = beat
+        self.stop = threading.Event()
+        self.lock = threading.Lock()
+        self.wanted: float | None = None
+        """Asked for while the thread may be about to end."""
+        self.next: float | None = None
+        """What the last call returned."""
+        self.thread: threading.Thread | None = None
+
+    def run(self) -> None:
+        while (pause := self._pause()) is not None and not self.stop.wait(pause):
+            method = self.beat()
+            self.next = method() if method is not None else None
+            del method  # The object may go while the thread waits.
+
+    def _pause(self) -> float | None:
+        with self.lock:
+            pause = self.next if self.next is not None else self.wanted
+            self.next = self.wanted = None
+            if pause is None:
+                self.thread = None
+            return pause
 
 
 _pulses: weakref.WeakSet[Pulse] = weakref.WeakSet()

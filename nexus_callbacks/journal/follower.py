@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -248,7 +249,7 @@ class HandedOver(Followed):
         self, uid: str, session: Session | None, header: Mapping[str, Any], tell: Callable[[str], None]
     ) -> None:
         super().__init__(uid, session, {**header, "follow": False}, _no_file, _no_file, tell)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._alone_since = time.monotonic()
 
     def append(self, name: str, document: Document) -> None:
@@ -323,6 +324,7 @@ class Follower:
         self._lock = threading.Lock()
         self._followed: list[Followed] = []
         self._wake = threading.Event()
+        self._flushed = time.monotonic()
         self._thread: threading.Thread | None = None
 
     def follow(self, followed: Followed) -> None:
@@ -330,7 +332,9 @@ class Follower:
         with self._lock:
             self._followed.append(followed)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="nexus-follower", daemon=True)
+                self._thread = threading.Thread(
+                    target=_work, args=(weakref.ref(self), self._wake), name="nexus-follower", daemon=True
+                )
                 self._thread.start()
 
     def wake(self) -> None:
@@ -365,22 +369,20 @@ class Follower:
         self._followed = []
         self._thread = None
 
-    def _work(self) -> None:
-        flushed = time.monotonic()
-        while True:
-            with self._lock:
-                self._followed = [each for each in self._followed if not each.complete.is_set()]
-                if not self._followed:
-                    self._thread = None
-                    return
-                followed = list(self._followed)
-            due = time.monotonic() - flushed >= FLUSH_INTERVAL
-            if due:
-                flushed = time.monotonic()
-            for each in followed:
-                self._care(each, due)
-            self._wake.wait(WAKE_INTERVAL)
-            self._wake.clear()
+    def _turn(self) -> tuple[bool, bool]:
+        """Look after all runs once; whether any is left, and whether one of them has ended."""
+        with self._lock:
+            self._followed = [each for each in self._followed if not each.complete.is_set()]
+            if not self._followed:
+                self._thread = None
+                return False, False
+            followed = list(self._followed)
+        due = time.monotonic() - self._flushed >= FLUSH_INTERVAL
+        if due:
+            self._flushed = time.monotonic()
+        for each in followed:
+            self._care(each, due)
+        return True, any(each.ended.is_set() for each in followed)
 
     def _care(self, each: Followed, due: bool) -> None:
         try:
@@ -401,3 +403,21 @@ class Follower:
         except Exception as error:
             log.debug("the follower failed", exc_info=error)
             each.give_up(f"it could not be written: {type(error).__name__}: {error}")
+
+
+def _work(follower: weakref.ref[Follower], wake: threading.Event) -> None:
+    """What a follower's thread does.
+
+    A writer that is dropped while a run is open is not kept alive by it: its journal is then for the next session or
+    `recover`. One whose runs have ended is, until they are complete.
+    """
+    found = follower()
+    while found is not None:
+        more, ended = found._turn()
+        if not more:
+            return
+        if not ended:
+            found = None
+        wake.wait(WAKE_INTERVAL)
+        wake.clear()
+        found = follower()

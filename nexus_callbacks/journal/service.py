@@ -2,8 +2,8 @@
 
 Sessions made with ``NexusWriter(journal=…, follow=False)`` only append to their journals; a service brings those into
 the files while they grow. Any number of services may wait on one spool: each journal is followed by the one that has
-its lock, and when that dies another takes over. What the dead one wrote is not trusted: the file is written anew from the
-journal's beginning, beside the old one, which it replaces when it has caught up.
+its lock, and when that dies another takes over. What the dead one wrote is not trusted: the file is written anew from
+the journal's beginning, beside the old one, which it replaces when it has caught up.
 """
 
 from __future__ import annotations
