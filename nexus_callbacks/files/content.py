@@ -264,7 +264,8 @@ class Content:
         if column.count < start:
             rows = _joined(missing(start - column.count, rows), rows)
             start = column.count
-        if rows.dtype != column.dtype or rows.shape[1:] != column.row or not column.grows:
+        alike = rows.dtype == column.dtype and rows.shape[1:] == column.row
+        if not alike or not column.grows or not column.holds(rows):
             wider = common(column.dtype, column.row, rows)
             # Not only ``!=``: numpy takes None for float64.
             fits = wider is not None and wider == column.dtype and exact(rows, column.dtype)

@@ -30,6 +30,8 @@ log = logging.getLogger("nexus_callbacks")
 
 Tell = Callable[[str], None]
 
+SKELETON_BYTES = 64 * 1024
+"""Bytes at a file's beginning among which is what a skeleton says of who made it."""
 DEFINING = (".yml", ".xml", ".json")
 """What a profile is made of."""
 DIED = "its session ended before the run stopped; written from its journal"
@@ -252,8 +254,9 @@ def _is_ours(path: Path, entry: str, uid: str) -> bool:
                 return False
             found = file.get(f"{entry}/bluesky/uid")
             return found is None or found.asstr()[()] == uid
-    except OSError:
-        return False
+    except (OSError, RuntimeError, KeyError):  # Its writer died in a flush or in SWMR; or it is no file of HDF5's.
+        with path.open("rb") as torn:
+            return b"nexus_callbacks" in torn.read(SKELETON_BYTES)
 
 
 def _remove_leftover(header: dict[str, Any]) -> None:
@@ -266,6 +269,9 @@ def _remove_leftover(header: dict[str, Any]) -> None:
 
 
 def is_empty(path: Path) -> bool:
-    """Whether a file is the skeleton that was made for a run."""
-    with h5py.File(path, "r", locking=False) as file:
-        return len(file) == 0
+    """Whether a file is the skeleton that was made for a run, and nothing more."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return len(file) == 0
+    except (OSError, RuntimeError):  # As :func:`_is_ours`.
+        return False
