@@ -165,10 +165,13 @@ os.register_at_fork(after_in_child=_turn_to_memory)
 
 
 def skeleton(attributes: Mapping[str, Any], swmr: bool = False) -> bytes:
-    """The content of a NeXus file that has only its root's attributes; ``swmr`` as of :func:`open_file`."""
+    """The content of a NeXus file that is being written and has only its root's attributes.
+
+    ``swmr``: as of :func:`open_file`.
+    """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=SWMR_LIBVER if swmr else LIBVER) as file:
-        set_attributes(file, {"NX_class": "NXroot", **attributes})
+        set_attributes(file, {"NX_class": "NXroot", **attributes, "state": "writing"})
     return buffer.getvalue()
 
 
@@ -191,6 +194,7 @@ def create_exclusively(candidates: Iterable[Path], content: bytes) -> Path:
             if temporary is None:
                 temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
                 temporary.write_bytes(content)
+                mark(temporary)
             try:
                 os.link(temporary, path)
             except FileExistsError:

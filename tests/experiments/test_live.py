@@ -181,7 +181,7 @@ def test_what_is_written_takes_the_mark_away(tmp_path):
 
 
 def test_what_is_not_in_an_undisturbed_file_is_not_looked_for_twice(tmp_path):
-    writer = NexusWriter(tmp_path)
+    writer = NexusWriter(tmp_path, journal=False)
     run = compose_run()
     writer("start", run.start_doc)
     writer("stop", run.compose_stop())
@@ -242,8 +242,8 @@ def emit(writer, rows, stop=True):
 
 @pytest.mark.parametrize("rows", [30, 200])
 def test_nothing_is_lost_to_swmr(tmp_path, rows):
-    plain = emit(NexusWriter(tmp_path / "plain"), rows)
-    swmr = emit(NexusWriter(tmp_path / "swmr", swmr=True), rows)
+    plain = emit(NexusWriter(tmp_path / "plain", journal=False), rows)
+    swmr = emit(NexusWriter(tmp_path / "swmr", journal=False, swmr=True), rows)
     with h5py.File(plain) as one, h5py.File(swmr) as other:
         names = []
         one.visit(names.append)
