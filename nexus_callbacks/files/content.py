@@ -117,6 +117,11 @@ class Content:
     def release(self) -> None:
         """Forget everything, before the file is closed."""
         self._groups.clear()
+        self._columns.clear()
+
+    def suspend(self) -> None:
+        """Let go of the file, before it is closed and opened again."""
+        self._groups.clear()
         for column in self._columns.values():
             column.dataset = None
 

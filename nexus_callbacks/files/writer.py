@@ -72,7 +72,7 @@ class Writer:
         if not self._in_swmr:
             return
         self._bring()
-        self._content.release()
+        self._content.suspend()
         self._file.close()
         self._in_swmr = False
         self._open()

@@ -22,6 +22,7 @@ from ophyd.sim import hw as make_hardware
 from nexus_callbacks import NexusWriter, validate
 from nexus_callbacks.datasets import Target
 from nexus_callbacks.journal.recovery import recover, recover_from
+from nexus_callbacks.recipes import Recipes
 
 PROVENANCE = {"file_name", "file_time", "state", "state_reason"}
 
@@ -471,3 +472,24 @@ def test_closing_ends_open_runs_and_says_so(tmp_path, spool):
         assert file.attrs["state"] == "incomplete"
         assert "closed before" in file.attrs["state_reason"]
     assert not list(spool.rglob("*.journal"))
+
+
+def test_the_profile_is_read_once_for_all_runs_of_a_recovery(tmp_path, spool, monkeypatch):
+    from nexus_callbacks.journal import recovery
+
+    profile = tmp_path / "profile" / "profile.yml"
+    profile.parent.mkdir()
+    profile.write_text("beamline: b1\n")
+    writer = NexusWriter(tmp_path / "data", profile=profile, journal=spool, follow=False)
+    for _ in range(4):
+        writer("start", compose_run().start_doc)
+    writer._session.close()  # As if the session were gone.
+    read = []
+    monkeypatch.setattr(recovery, "Recipes", lambda path: read.append(path) or Recipes(path))
+    assert len(recover(spool)) == 4
+    assert read == [str(profile)]
+    known = recovery.KnownRecipes()
+    first = known.of(str(profile))
+    assert known.of(str(profile)) is first
+    profile.write_text("beamline: b2\n")
+    assert known.of(str(profile)).profile.beamline == "b2", "a profile that was changed is read again"
