@@ -271,7 +271,9 @@ OWN = """
 PROFILE = """
 beamline: b1
 definitions: [own.xml]
-values: {current: "data:ring", current_after: "data:ring"}
+values:
+  current: {from: "data:ring", unit: mA}
+  current_after: {from: "data:ring", unit: mA}
 """
 
 
@@ -295,8 +297,6 @@ def test_a_dataset_has_the_first_value_of_its_first_run_and_the_last_of_its_last
     with h5py.File(writer.files[uid]) as file:
         source = file["entry_dataset/instrument/source"]
         assert (source["current"][()], source["last_fill"][()]) == (200, 180)
-        assert (file["entry/instrument/source/last_fill"][()], file["entry_0002/instrument/source/current"][()]) == (
-            190,
-            190,
-        )
+        assert file["entry/instrument/source/last_fill"][()] == 190
+        assert file["entry_0002/instrument/source/current"][()] == 190
     assert faults(writer.files[uid]) == []
