@@ -4,6 +4,7 @@
 #   make test          lint, types, import contracts, tests
 #   make wheel-test    the built wheel, installed elsewhere, runs the demo
 #   make bench         how fast, against what (see benchmarks/README.md); fails nothing
+#   make soak          kills 200 sessions and 200 writer processes at random moments; half an hour
 #   make format        puts the code into the form that `make test` asks for
 #   make constraints   makes constraints.txt again, with the newest versions that fit together
 #   make clean         removes the environment and what was built
@@ -15,7 +16,7 @@ PIP_INSTALL := -m pip install --disable-pip-version-check --quiet --constraint c
 PINS := pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: demo test wheel-test bench format constraints clean
+.PHONY: demo test wheel-test bench soak format constraints clean
 
 demo: $(VENV)/.demo
 	$(BIN)/nexus-callbacks demo tomo -o demo-data
@@ -52,6 +53,13 @@ $(VENV)/.test: $(VENV)/.venv $(PINS)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
+
+# The seeds are printed, as a part of each test's name: NEXUS_SOAK="SEED …" repeats what went wrong.
+SOAK := $(BIN)/python -c 'import random; print(*random.sample(range(10**9), 200))'
+soak: $(VENV)/.test
+	NEXUS_SOAK="$${NEXUS_SOAK:-$$($(SOAK))}" $(BIN)/pytest -v \
+	  tests/experiments/test_nothing_is_lost.py tests/experiments/test_writer_process.py \
+	  -k "test_a_killed_session_loses_no_event or test_when_it_is_killed_another_takes_over"
 
 # Away from the checkout, so that nothing is found in it by accident.
 wheel-test: $(VENV)/.venv

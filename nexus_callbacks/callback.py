@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from types import TracebackType
 
-from nexus_callbacks import datasets, hdf5
+from nexus_callbacks import datasets, hdf5, pulse
 from nexus_callbacks.beamline.bindings import Signals
 from nexus_callbacks.datasets import Target
 from nexus_callbacks.documents import Document
@@ -24,10 +24,11 @@ from nexus_callbacks.faults import Fault, FaultError, Place
 from nexus_callbacks.files.dataset import DatasetError, announce, merge
 from nexus_callbacks.files.master import MasterError, add_dataset
 from nexus_callbacks.files.writer import Writer
-from nexus_callbacks.journal.follower import Followed, Follower
+from nexus_callbacks.journal.follower import Followed, Follower, HandedOver
 from nexus_callbacks.journal.recovery import recover_from
 from nexus_callbacks.journal.spool import Session, Spool
 from nexus_callbacks.layout.layout import Recipe
+from nexus_callbacks.pulse import Pulse
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.relations import RELATIVE, Relations
 from nexus_callbacks.routing import Router
@@ -35,8 +36,9 @@ from nexus_callbacks.run import Run
 
 log = logging.getLogger("nexus_callbacks")
 
-FLUSH_INTERVAL = 1.0
-"""Rows are brought into the file when this many s have passed since they last were (design D6)."""
+FLUSH_INTERVAL = 0.8
+"""Rows are brought into the file when this many s have passed since they last were: a reader is less than 1 s behind,
+what the flush takes included (design D6)."""
 PATIENCE = 10.0
 """In s: so long a look-up in :attr:`NexusWriter.files` waits for a file to be complete."""
 CLOSED = "the writer was closed before the run stopped"
@@ -102,6 +104,13 @@ class NexusWriter:
         (:func:`~nexus_callbacks.journal.recovery.recover`). The file is complete a moment after the run has stopped:
         :attr:`files` waits for it, and so does :meth:`wait`. False: each document is written as it comes, the scan
         waits for the disk, and what was not flushed is lost with the session.
+    swmr
+        Write by HDF5's SWMR: only readers that open the file with ``swmr=True`` can, and on a local disk or a parallel
+        file system only, not over NFS (docs/decisions/0005). Without it any reader can.
+    follow
+        False: this session only appends to the journal, and ``nexus-callbacks writer`` brings it into the file, in a
+        process of its own which may be started before or after, and be one of several that stand in for each other.
+        Without a journal there is nothing to follow.
 
     Raises
     ------
@@ -115,18 +124,23 @@ class NexusWriter:
         profile: str | Path | None = None,
         signals: Signals | None = None,
         journal: bool | str | Path = True,
+        swmr: bool = False,
+        follow: bool = True,
     ) -> None:
         self.directory = Path(directory).expanduser().absolute()
         self.files = Written(self._wait_for)
         """Run uid → its file, from the start document on."""
         self.masters = Written(self._wait_for)
+        """Run uid → the experiment's master file, when the run has ended."""
         self.strays: Counter[str] = Counter()
         """Kind → number of documents that belonged to no run, and so are in no file."""
-        """Run uid → the experiment's master file, when the run has ended."""
         self._recipes = Recipes(profile, signals)
+        self._told: dict[str, None] = {}
         self._targets: dict[str, Target] = {}
         self._relations = Relations()
-        self._skeleton = cache(lambda entry: hdf5.skeleton({"creator": "nexus_callbacks", "default": entry}))
+        self._swmr = swmr
+        self._follow = follow
+        self._skeleton = cache(lambda entry: hdf5.skeleton({"creator": "nexus_callbacks", "default": entry}, swmr))
         self._router = Router()
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -148,7 +162,7 @@ class NexusWriter:
             _recoveries.add(recovery)
             recovery.start()
         self._flushed = time.monotonic()
-        self._told: dict[str, None] = {}
+        self._pulse = Pulse(self._beat, "nexus-flush")
         _check_writable(self.directory)
         for remark in self._recipes.remarks:
             self._tell(remark)
@@ -246,6 +260,7 @@ class NexusWriter:
         self.files.put(uid, target.path)
         if run is not None:
             self._runs[uid] = run
+            self._pulse.start(FLUSH_INTERVAL)
         self._targets[uid] = target
         told = self._relations.begin(doc, target, self._router.runs)
         self._router.open(uid)
@@ -289,7 +304,7 @@ class NexusWriter:
                 announce(target)
             except DatasetError as error:
                 self._tell(str(error))
-        return Run(Writer(target.file), recipe, self._tell, self._recipes.roots, path=target.path)
+        return Run(Writer(target.file, self._swmr), recipe, self._tell, self._recipes.roots, path=target.path)
 
     def _begin_journal(self, doc: Document, target: Target) -> None:
         """Begin a run's journal, and have it followed."""
@@ -302,6 +317,7 @@ class NexusWriter:
             "target": target.to_dict(),
             "directory": str(self.directory),
             "profile": str(self._profile) if self._profile else None,
+            "swmr": self._swmr,
             "pid": os.getpid(),
             "created": time.time(),
         }
@@ -310,14 +326,18 @@ class NexusWriter:
                 self._session = self._spool.session()
             except OSError as error:
                 self._tell(f"no journal can be written: {error}")
-        followed = Followed(
-            uid,
-            self._session,
-            header,
-            open_run=lambda: self._open(target, recipe),
-            finished=lambda run, stopped: self._finished(target, run, stopped),
-            tell=self._tell,
-        )
+        followed: Followed
+        if self._follow:
+            followed = Followed(
+                uid,
+                self._session,
+                header,
+                open_run=lambda: self._open(target, recipe),
+                finished=lambda run, stopped: self._finished(target, run, stopped),
+                tell=self._tell,
+            )
+        else:
+            followed = HandedOver(uid, self._session, header, self._tell)
         followed.append("start", doc)
         self._journaled[uid] = followed
         self._follower.follow(followed)
@@ -340,6 +360,17 @@ class NexusWriter:
             self._finished(self._targets[uid], run, True)
         elif time.monotonic() - self._flushed >= FLUSH_INTERVAL:
             self._flush()
+
+    def _beat(self) -> float | None:
+        """Bring rows into the files that no document follows: before a pause, or of a slow scan."""
+        with self._lock:
+            if not self._runs:
+                return None
+            left = self._flushed + FLUSH_INTERVAL - time.monotonic()
+            if left <= 0:
+                self._flush()
+                left = FLUSH_INTERVAL
+            return left
 
     def _flush(self) -> None:
         self._flushed = time.monotonic()
@@ -410,6 +441,7 @@ _stopping = threading.Event()
 def _wait_at_exit() -> None:
     """A session that ends waits for its files; Ctrl-C leaves them to ``recover``."""
     _stopping.set()
+    pulse.stop_all()
     for recovery in list(_recoveries):
         recovery.join()  # HDF5 must not be at work in a thread when Python takes it down.
     busy = sum(follower.busy() for follower in list(_followers))

@@ -7,6 +7,8 @@ written). With ``--json`` one JSON object goes to stdout and all else to stderr.
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -21,6 +23,8 @@ from nexus_callbacks.callback import NexusWriter
 from nexus_callbacks.faults import Fault, FaultError
 from nexus_callbacks.frames.relink import relink
 from nexus_callbacks.journal.recovery import recover
+from nexus_callbacks.journal.service import Service
+from nexus_callbacks.journal.spool import Spool
 from nexus_callbacks.layout.coverage import read as read_coverage
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.replay import documents_of, feed, unfinished
@@ -185,6 +189,29 @@ def recover_files(
         print(json.dumps({"recovered": files, "troubles": troubles}))
     if troubles:
         raise typer.Exit(BAD)
+
+
+@app.command("writer")
+def follow_spool(
+    spool: Annotated[Path | None, typer.Argument(help="Folder of the journals; without it the default one.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is left to be written.")] = False,
+) -> None:
+    """Bring the journals of sessions made with NexusWriter(journal=…, follow=False) into their files, as they grow.
+
+    Several may run: one waits until another dies. SIGTERM and Ctrl-C end it when the runs that have stopped are in
+    their files.
+    """
+    console = _console(False)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def say(message: str) -> None:
+        console.print(message, markup=False, soft_wrap=True)
+
+    Service(Spool(spool), lambda message: console.print(message, style="red", markup=False, soft_wrap=True), say).run(
+        stop, once
+    )
 
 
 @app.command("relink")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import time
 import uuid
 import weakref
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,8 @@ from nexus_callbacks.values import storable
 
 # facts: libver 'latest' in h5py 3.16 writes files that HDF5 1.10 and h5wasm cannot read.
 LIBVER = ("earliest", "v110")
+SWMR_LIBVER = ("v110", "v110")
+"""SWMR needs the structures of HDF5 1.10."""
 TEXT = h5py.string_dtype("utf-8")
 
 ROOM = 4 * 2**20
@@ -30,12 +33,63 @@ COPY_BYTES = 64 * 1024
 MOST_COPIED = 256 * 2**20
 """Bytes of a file which HDF5 may want to read again when it closes a file that the disk takes no more of."""
 
+METADATA_BYTES = 32 * 2**20
+"""Bytes that HDF5 may keep of a file's own structure. Its default of 2 MiB grows to as many, but until then HDF5 writes
+some of it to the disk when it pleases, where a reader would meet the one half of a change."""
+MARK = 454_545
+"""The last six digits of a file's time of modification, in ns, by which its writer says that the file is at rest."""
+
 Array = np.ndarray[Any, Any]
 
 
-def open_file(path: Path, mode: str = "r+") -> h5py.File:
-    """Open a file for writing."""
-    return h5py.File(path, mode, libver=LIBVER, locking=False)
+def open_file(path: Path, mode: str = "r+", swmr: bool = False) -> h5py.File:
+    """Open a file for writing; between two flushes what readers see of it does not change.
+
+    ``swmr``: in a format in which SWMR can be switched on.
+    """
+    file = h5py.File(path, mode, libver=SWMR_LIBVER if swmr else LIBVER, locking=False)
+    config = file.id.get_mdc_config()
+    config.set_initial_size = True
+    config.initial_size = config.max_size = METADATA_BYTES
+    config.incr_mode = config.flash_incr_mode = config.decr_mode = 0
+    file.id.set_mdc_config(config)
+    return file
+
+
+def mark(where: int | Path, last: int = 0, again: bool = False) -> int:
+    """Mark a file as being at rest, as it was flushed; whatever is written to it takes the mark away.
+
+    Parameters
+    ----------
+    where
+        Its descriptor or its path.
+    last
+        Its last mark (ns); 0 if there is none.
+    again
+        What was written since the last mark changed nothing that a reader of then can see: that mark is put back.
+
+    Returns
+    -------
+    The mark, in ns since 1970.
+    """
+    if not again:
+        now = time.time_ns()
+        last = max(now - now % 1_000_000 + MARK, last + 1_000_000)
+    os.utime(where, ns=(time.time_ns(), last))
+    return last
+
+
+def marked(found: os.stat_result) -> bool:
+    """Whether a file carries the mark that it is at rest.
+
+    A file system that keeps whole seconds only can keep no mark; its files count as marked.
+    """
+    return found.st_mtime_ns % 1_000_000 == MARK or found.st_mtime_ns % 1_000_000_000 == 0
+
+
+def handle(file: h5py.File) -> int:
+    """The file descriptor that HDF5 writes to."""
+    return int(file.id.get_vfd_handle())
 
 
 def reserve(file: h5py.File, since: int, more: int = 0) -> None:
@@ -57,7 +111,7 @@ def reserve(file: h5py.File, since: int, more: int = 0) -> None:
         There is none.
     """
     known = size(file)
-    os.posix_fallocate(_handle(file), min(since, known), max(known - since, 0) + ROOM + more)
+    os.posix_fallocate(handle(file), min(since, known), max(known - since, 0) + ROOM + more)
 
 
 def size(file: h5py.File) -> int:
@@ -67,7 +121,7 @@ def size(file: h5py.File) -> int:
 
 def cut(file: h5py.File) -> None:
     """Give back the room that was made and not used, of a file that was just flushed."""
-    os.ftruncate(_handle(file), size(file))
+    os.ftruncate(handle(file), size(file))
 
 
 def let_go(file: h5py.File) -> None:
@@ -75,22 +129,16 @@ def let_go(file: h5py.File) -> None:
 
     What HDF5 still has to write goes to memory that is then given up.
     """
-    handle = _handle(file)
+    disk = handle(file)
     memory = os.memfd_create("nexus_callbacks")
     try:
-        taken = os.fstat(handle).st_size
-        with Path(file.filename).open("rb") as source:
-            for offset in range(0, min(taken, MOST_COPIED), COPY_BYTES):
-                os.pwrite(memory, os.pread(source.fileno(), COPY_BYTES, offset), offset)
-        os.dup2(memory, handle)
+        # Read from the descriptor: the file may have another name by now.
+        for offset in range(0, min(os.fstat(disk).st_size, MOST_COPIED), COPY_BYTES):
+            os.pwrite(memory, os.pread(disk, COPY_BYTES, offset), offset)
+        os.dup2(memory, disk)
     finally:
         os.close(memory)
     file.close()
-
-
-def _handle(file: h5py.File) -> int:
-    """The file descriptor that HDF5 writes to."""
-    return int(file.id.get_vfd_handle())
 
 
 _handles: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
@@ -102,24 +150,27 @@ def leave_to_parent_at_fork(file: h5py.File) -> None:
     When the child ends, its copy of HDF5 flushes what it has in its cache through the descriptor that it shares with
     us. The child's descriptor is turned to memory instead.
     """
-    _handles[file] = _handle(file)
+    _handles[file] = handle(file)
 
 
 def _turn_to_memory() -> None:
-    for file, handle in list(_handles.items()):
+    for file, descriptor in list(_handles.items()):
         if file.id.valid:
             memory = os.memfd_create("nexus_callbacks")
-            os.dup2(memory, handle)
+            os.dup2(memory, descriptor)
             os.close(memory)
 
 
 os.register_at_fork(after_in_child=_turn_to_memory)
 
 
-def skeleton(attributes: Mapping[str, Any]) -> bytes:
-    """The content of a NeXus file that is being written and has only its root's attributes."""
+def skeleton(attributes: Mapping[str, Any], swmr: bool = False) -> bytes:
+    """The content of a NeXus file that is being written and has only its root's attributes.
+
+    ``swmr``: as of :func:`open_file`.
+    """
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w", libver=LIBVER) as file:
+    with h5py.File(buffer, "w", libver=SWMR_LIBVER if swmr else LIBVER) as file:
         set_attributes(file, {"NX_class": "NXroot", **attributes, "state": "writing"})
     return buffer.getvalue()
 
@@ -143,6 +194,7 @@ def create_exclusively(candidates: Iterable[Path], content: bytes) -> Path:
             if temporary is None:
                 temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
                 temporary.write_bytes(content)
+                mark(temporary)
             try:
                 os.link(temporary, path)
             except FileExistsError:

@@ -7,7 +7,7 @@ times as long (benchmarks, W5 and W6). Nobody else writes the file, so what was 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -31,6 +31,9 @@ MOST_FIXED = 128
 """Bytes of a text that is written in its own length: a third of the time of one of variable length. JSON is longer."""
 MOST_OPEN = 256
 """Groups that are kept open."""
+LEAST_WIDTH = 32
+"""Bytes of a text in a column of fixed length; one that turns out to be longer has the column written anew, twice as
+wide as that."""
 
 Array = np.ndarray[Any, Any]
 Rows = Array | list[Array]
@@ -88,26 +91,51 @@ class Content:
 
     Methods raise ``ValueError``, ``TypeError``, ``KeyError``, ``RuntimeError`` or ``OverflowError`` for what HDF5 does
     not take, and ``OSError`` for what the disk does not.
+
+    Parameters
+    ----------
+    change
+        Called before the file's shape changes, that is before anything else than rows that fit is written; it may
+        close the file and give another one to :meth:`reopen`.
+    fixed_text
+        Columns that grow have texts of a fixed length, as SWMR has no others.
     """
 
-    def __init__(self, file: h5py.File) -> None:
+    def __init__(self, file: h5py.File, change: Callable[[], None] = lambda: None, fixed_text: bool = False) -> None:
         self._file = file
+        self._change = change
+        self._fixed_text = fixed_text
         self._groups: dict[str, Any] = {}
         self._columns: dict[str, _Column] = {}
         self._named: set[str] = set()
         """Targets of links that have their attribute ``target``."""
         self.cached = 0
         """Bytes of rows which HDF5 may hold back since :attr:`cached` was set to 0."""
+        self.freed = False
+        """Something was taken away: what is written now may stand where a reader of the last flush looks for that."""
 
     def release(self) -> None:
         """Forget everything, before the file is closed."""
         self._groups.clear()
         self._columns.clear()
 
+    def suspend(self) -> None:
+        """Let go of the file, before it is closed and opened again."""
+        self._groups.clear()
+        for column in self._columns.values():
+            column.dataset = None
+
+    def reopen(self, file: h5py.File) -> None:
+        """Go on in the same file, opened again."""
+        self._file = file
+        for path, column in self._columns.items():
+            column.dataset = h5d.open(file.id, path.encode())
+
     # -- groups and fields -----------------------------------------------------------------------------------------
 
     def group(self, path: str, nx_class: str, attributes: Mapping[str, Any]) -> None:
         """Make a group with its class if it is not there; missing parents become NXcollection."""
+        self._change()
         node = self._require(path, nx_class)
         if attributes:
             _set(node, attributes)
@@ -133,6 +161,7 @@ class Content:
 
     def field(self, path: str, value: Any, attributes: Mapping[str, Any]) -> None:
         """Write a dataset once: text, number, boolean or an array of them."""
+        self._change()
         above, _, name = path.rpartition("/")
         parent = self._require(above)
         made = _made(value)
@@ -155,6 +184,7 @@ class Content:
 
     def set_attributes(self, path: str, attributes: Mapping[str, Any]) -> None:
         """Set attributes of something that is there."""
+        self._change()
         _set(h5o.open(self._file.id, path.encode()), attributes)
 
     def link(self, path: str, target: str) -> None:
@@ -162,6 +192,7 @@ class Content:
 
         A target in another file is not opened: a detector may still be writing it.
         """
+        self._change()
         home, _, aim = target.rpartition("/")
         source = self._there(home)
         if source is None or not source.links.exists(aim.encode()):
@@ -180,6 +211,7 @@ class Content:
 
     def external(self, path: str, file: str, target: str) -> None:
         """Make a link into another file, which is not opened."""
+        self._change()
         above, _, name = path.rpartition("/")
         self._require(above).links.create_external(name.encode(), os.fsencode(file), target.encode())
 
@@ -237,10 +269,13 @@ class Content:
         if column.count < start:
             rows = _joined(missing(start - column.count, rows), rows)
             start = column.count
-        if rows.dtype != column.dtype or rows.shape[1:] != column.row or not column.grows:
+        alike = rows.dtype == column.dtype and rows.shape[1:] == column.row
+        if not alike or not column.grows or not column.holds(rows):
             wider = common(column.dtype, column.row, rows)
             # Not only ``!=``: numpy takes None for float64.
-            if not column.grows or wider is None or wider != column.dtype or not exact(rows, column.dtype):
+            fits = wider is not None and wider == column.dtype and exact(rows, column.dtype)
+            if not column.grows or not fits or not column.holds(rows):
+                self._change()
                 old = column.read()[:start]
                 kept = dict(h5py.Dataset(column.dataset).attrs)
                 self._remove(path)
@@ -252,15 +287,20 @@ class Content:
 
     def _grow(self, path: str, rows: Array, attributes: Mapping[str, Any], expected: int | None) -> None:
         """Make a dataset that grows, with its first rows."""
+        self._change()
         above, _, name = path.rpartition("/")
-        row = max(int(np.prod(rows.shape[1:])) * rows.dtype.itemsize, 1)
+        stored = rows.dtype
+        if self._fixed_text and stored.kind == "O":
+            stored = np.dtype(f"S{max(2 * _longest(rows), LEAST_WIDTH)}")
+        row = max(int(np.prod(rows.shape[1:])) * stored.itemsize, 1)
         most = CHUNK_ROWS if not expected else min(max(expected, len(rows), LEAST_CHUNK_ROWS), CHUNK_ROWS)
         chunk = max(1, min(most, CHUNK_BYTES // row))
         properties = _dataset_properties(h5d.CHUNKED)
         properties.set_chunk((chunk, *rows.shape[1:]))
         space = h5s.create_simple((0, *rows.shape[1:]), (h5s.UNLIMITED, *rows.shape[1:]))
-        dataset = self._dataset(self._require(above), name, _type(rows.dtype), space, properties)
-        column = self._columns[path] = _Column(dataset, rows.dtype, rows.shape[1:], chunk)
+        htype = _text_type(stored.itemsize) if stored.kind == "S" else _type(stored)
+        dataset = self._dataset(self._require(above), name, htype, space, properties)
+        column = self._columns[path] = _Column(dataset, rows.dtype, rows.shape[1:], chunk, stored)
         _create(dataset, attributes)
         column.put(rows, 0)
         self.cached += _held_back(column, rows)
@@ -273,23 +313,26 @@ class Content:
         """
         column = self._columns.get(path)
         if column is not None and column.grows and _short(column.count, column.dtype, column.row):
+            self._change()
             rows, kept = column.read(), dict(h5py.Dataset(column.dataset).attrs)
             self._remove(path)
             self._create_whole(path, rows, kept)
 
     def _create_whole(self, path: str, rows: Array, attributes: Mapping[str, Any]) -> None:
         """Make a dataset of just these rows."""
+        self._change()
         above, _, name = path.rpartition("/")
         small = rows.nbytes <= MOST_COMPACT and rows.dtype.kind != "O"
         space = h5s.create_simple(rows.shape)
         dataset = self._dataset(self._require(above), name, _type(rows.dtype), space, COMPACT if small else CONTIGUOUS)
-        column = self._columns[path] = _Column(dataset, rows.dtype, rows.shape[1:], 0)
+        column = self._columns[path] = _Column(dataset, rows.dtype, rows.shape[1:], 0, rows.dtype)
         column.count = len(rows)  # Before they are written: what is cut off is then truncated.
         dataset.write(h5s.ALL, h5s.ALL, np.ascontiguousarray(rows), _in_memory(rows.dtype))
         self.cached += rows.nbytes
         _create(dataset, attributes)
 
     def _remove(self, path: str) -> None:
+        self.freed = True
         above, _, name = path.rpartition("/")
         self._require(above).unlink(name.encode())
         del self._columns[path]
@@ -300,6 +343,8 @@ class Content:
         column = self._columns.get(path)
         if column is None or column.count <= rows:
             return
+        self._change()
+        self.freed = True
         if column.grows:
             column.truncate(rows)
         else:
@@ -334,6 +379,8 @@ class _Column:
     """Shape of a row."""
     chunk: int
     """Rows in a chunk; 0 if the dataset cannot grow."""
+    stored: np.dtype[Any]
+    """``dtype`` as it is in the file: texts may be of a fixed length there."""
     count: int = 0
     """Rows in the dataset."""
     _tail: Array | None = None
@@ -355,6 +402,10 @@ class _Column:
         first = rows[0]
         return self.chunk == 1 and start <= self.count and first.dtype == self.dtype and first.shape == self.row
 
+    def holds(self, rows: Array) -> bool:
+        """Whether texts are short enough for the dataset."""
+        return self.stored.kind != "S" or _longest(rows) <= self.stored.itemsize
+
     def _extend(self, count: int) -> None:
         self.dataset.set_extent((count, *self.row))
         self.count = count
@@ -369,7 +420,9 @@ class _Column:
     def put(self, rows: Array, start: int) -> None:
         """Write rows of the dataset's own type."""
         self._extend(start + len(rows))
-        if self.dtype.kind == "O":
+        if self.stored.kind == "S":
+            rows = _encoded(rows).astype(self.stored)
+        elif self.dtype.kind == "O":
             space = self.dataset.get_space()
             space.select_hyperslab((start, *(0,) * len(self.row)), rows.shape)
             self.dataset.write(h5s.create_simple(rows.shape), space, np.ascontiguousarray(rows), IN_MEMORY)
@@ -390,7 +443,7 @@ class _Column:
     def _tail_from(self, at: int, start: int) -> Array:
         """The chunk whose first row is ``at``, with its rows before ``start``."""
         if self._tail is None:
-            self._tail = np.zeros((self.chunk, *self.row), self.dtype)
+            self._tail = np.zeros((self.chunk, *self.row), self.stored)
         if self._tail_at != at:
             self._tail_at = -1  # Until it is whole: reading may fail.
             if start > at:
@@ -407,7 +460,17 @@ class _Column:
 
 def _held_back(column: _Column, rows: Array) -> int:
     """Bytes of rows that went into HDF5's chunk cache and not to the disk."""
-    return rows.nbytes + column.chunk * rows.dtype.itemsize if rows.dtype.kind == "O" else 0
+    return rows.nbytes + column.chunk * rows.dtype.itemsize if column.stored.kind == "O" else 0
+
+
+def _encoded(rows: Array) -> Array:
+    """Texts as UTF-8, of a fixed length."""
+    return np.char.encode(rows.astype(str), "utf-8") if rows.size else rows.astype("S1")
+
+
+def _longest(rows: Array) -> int:
+    """Bytes of the longest text."""
+    return int(_encoded(rows).dtype.itemsize)
 
 
 def _read(dataset: h5py.Dataset) -> Array:

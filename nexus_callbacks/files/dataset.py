@@ -91,6 +91,7 @@ def _change(target: Target, choose: Callable[[], Change]) -> None:
             shutil.copyfile(source, temporary)
             with hdf5.open_file(temporary) as file:
                 how(file)
+            hdf5.mark(temporary)
             temporary.replace(target.path)
     except (OSError, RuntimeError, KeyError, ValueError) as error:  # h5py raises any of them for a damaged file.
         raise DatasetError(f"{target.path}: entry {target.entry} could not be put in: {error}") from error

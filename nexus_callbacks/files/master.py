@@ -67,6 +67,7 @@ def _add(master: Path, dataset: Path, attributes: dict[str, str], entry: str) ->
             file[name] = h5py.ExternalLink(target, f"/{entry}")
             # The latest dataset is what somebody who opens the experiment wants to see.
             hdf5.set_attributes(file, {"NX_class": "NXroot", **attributes, "default": name})
+        hdf5.mark(temporary)
         temporary.replace(master)
         return name
     finally:

@@ -6,6 +6,7 @@ written costs only itself: it is told through :attr:`Writer.on_fault` and the fi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from nexus_callbacks.frames import gridded, links
 from nexus_callbacks.frames.stacks import Linked, Stack, relative
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
+
+log = logging.getLogger("nexus_callbacks")
 
 OnFault = Callable[[str, str], None]
 """Called with the path in the file and what went wrong there."""
@@ -35,17 +38,56 @@ class Writer:
     ----------
     path
         A file which :func:`nexus_callbacks.hdf5.create_exclusively` made.
+    swmr
+        Write by HDF5's SWMR, of a skeleton that was made for it. SWMR allows no change of a file's shape; where one is
+        needed (a stream's first rows, the end) the file is closed, opened plainly, and SWMR begun again with the next
+        flush, so that nothing has to wait for the end of the run (docs/decisions/0005).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, swmr: bool = False) -> None:
         self.path = path
         self.on_fault: OnFault = _unheard
         """Told of each value that could not be written; the run sets it."""
-        self._file = hdf5.open_file(path)
-        hdf5.leave_to_parent_at_fork(self._file)
-        self._content = Content(self._file)
+        self._swmr = swmr
+        self._resumes = swmr
+        """SWMR is to be on after the next flush."""
+        self._in_swmr = False
+        self._open()
+        self._content = Content(self._file, self._leave_swmr, fixed_text=swmr)
         self._flushed = hdf5.size(self._file)
+        self._mark = 0
+        """The file's last mark of being at rest; 0 as long as there is none."""
         self._broken: set[str] = set()
+
+    def _open(self) -> None:
+        self._file = hdf5.open_file(self.path, swmr=self._swmr)
+        self._handle = hdf5.handle(self._file)
+        hdf5.leave_to_parent_at_fork(self._file)
+
+    def moved(self, path: Path) -> None:
+        """Note that the file has got another name, in the same folder."""
+        self.path = path
+
+    def _leave_swmr(self) -> None:
+        """The file's shape is about to change."""
+        if not self._in_swmr:
+            return
+        self._bring()
+        self._content.suspend()
+        self._file.close()
+        self._in_swmr = False
+        self._open()
+        self._content.reopen(self._file)
+
+    def _rest(self, again: bool = False) -> None:
+        """Tell readers that the file is at rest; ``again`` as of :func:`nexus_callbacks.hdf5.mark`."""
+        closed = not self._file.id.valid
+        if (self._swmr and not closed) or (again and (not self._mark or self._content.freed)):
+            return
+        try:
+            self._mark = hdf5.mark(self.path if closed else self._handle, self._mark, again)
+        except OSError as error:  # A reader then waits until the file has not changed for a while.
+            log.debug("%s cannot be marked as being at rest: %s", self.path, error)
 
     def apply(self, found: Iterable[Addition]) -> None:
         """Carry additions out, in their order. Columns and frames come with their rows: see there."""
@@ -54,6 +96,7 @@ class Writer:
                 self._apply(addition)
             except REFUSED as error:
                 self.on_fault(addition.path, f"cannot be written: {error}")
+        self._rest(again=True)
 
     def _apply(self, addition: Addition) -> None:
         if isinstance(addition, additions.Field):
@@ -95,9 +138,11 @@ class Writer:
         except REFUSED as error:
             self._broken.add(column.path)
             self.on_fault(column.path, f"cannot be written from row {start} on: {error}")
+        self._rest(again=True)
 
     def settle(self, column: additions.Column) -> None:
         """Make a column that no rows will be added to as small as it can be."""
+        self._end_swmr()
         try:
             self._content.settle(column.path)
         except REFUSED as error:
@@ -113,6 +158,7 @@ class Writer:
 
         ``parts`` is a group that may be made for datasets which a virtual one needs.
         """
+        self._end_swmr()
         try:
             return links.link(self._file, stack, parts)
         except REFUSED as error:
@@ -147,9 +193,21 @@ class Writer:
         OSError
             There is no room for it on the disk.
         """
+        self._bring()
+        if self._resumes and not self._in_swmr:
+            self._file.swmr_mode = True
+            self._in_swmr = True
+
+    def _bring(self) -> None:
         hdf5.reserve(self._file, self._flushed, self._content.cached)
         self._file.flush()
-        self._flushed, self._content.cached = hdf5.size(self._file), 0
+        self._flushed, self._content.cached, self._content.freed = hdf5.size(self._file), 0, False
+        self._rest()
+
+    def _end_swmr(self) -> None:
+        """What comes now ends the run: SWMR is over for good."""
+        self._leave_swmr()
+        self._resumes = False
 
     def close(self) -> None:
         """Close the file; harmless when it is closed.
@@ -162,7 +220,7 @@ class Writer:
         if not self._file.id.valid:
             return
         try:
-            self.flush()
+            self._bring()
         except OSError:
             self._content.release()
             hdf5.let_go(self._file)
@@ -170,6 +228,7 @@ class Writer:
         self._content.release()
         hdf5.cut(self._file)
         self._file.close()
+        self._rest()
 
 
 def _unheard(path: str, reason: str) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from nexus_callbacks.documents import Document
-from nexus_callbacks.journal.journal import Journal, JournalClosed, Reader
-from nexus_callbacks.journal.spool import Session
+from nexus_callbacks.journal.journal import END, Journal, JournalClosed, Reader
+from nexus_callbacks.journal.spool import Session, is_followed
 from nexus_callbacks.run import Run
 
 log = logging.getLogger("nexus_callbacks")
@@ -26,6 +27,8 @@ FLUSH_INTERVAL = 0.5
 """In s: so often rows are brought into the files and journals to the disk; with the wake interval a reader is less
 than 1 s behind (design D6)."""
 
+NOBODY = 5.0
+"""In s: so long a process that follows may be absent before the scientist is told."""
 PATIENCE = 5.0
 """In s: so long a session that ends waits for a disk that takes nothing."""
 
@@ -108,7 +111,8 @@ class Followed:
         try:
             if self._session is None:
                 raise OSError("there is no place for journals")
-            journal = self._session.journal(self.uid, self._header, after)
+            # The time puts a run's journals into their order.
+            journal = self._session.journal(self.uid, {**self._header, "created": time.time()}, after)
             # Opened now: it can be read to its end even if somebody empties the spool.
             self._readers.append(Reader(journal.path))
             self._journals.append(journal)
@@ -239,6 +243,83 @@ class Followed:
         self.complete.set()
 
 
+class HandedOver(Followed):
+    """One run whose journal a process of its own brings into the file (:mod:`~nexus_callbacks.journal.service`).
+
+    Nothing here opens the file. The thread only keeps the journal safe and looks whether somebody follows.
+    """
+
+    def __init__(
+        self, uid: str, session: Session | None, header: Mapping[str, Any], tell: Callable[[str], None]
+    ) -> None:
+        super().__init__(uid, session, {**header, "follow": False}, _no_file, _no_file, tell)
+        self._lock = threading.RLock()
+        self._alone_since = time.monotonic()
+
+    def append(self, name: str, document: Document) -> None:
+        """Keep a document: in the journal, else in the next spool's, else in memory until one takes it."""
+        with self._lock:
+            super().append(name, document)
+
+    def end(self, reason: str = "") -> None:
+        """No further document will come; ``reason`` if that is not because of a stop document."""
+        if reason:
+            self.append(END, {"reason": reason})
+        super().end(reason)
+
+    def advance(self) -> bool:
+        """See whether the process that follows is done: then it has removed the journals."""
+        if self.ended.is_set() and not self._memory:
+            done = all(journal.gone() for journal in self._journals)
+            if done or not self._accompanied():
+                self._close_readers()
+                self.complete.set()
+        return False
+
+    def flush(self) -> None:
+        """Make the journal safe from power loss, and find a place for what is in memory."""
+        if self._in_memory:
+            self._leave_memory()
+        for journal in self._journals:
+            if not journal.closed:
+                if journal.gone():
+                    self._tell(f"the journal {journal.path} was removed: what is not in the file yet may be lost")
+                else:
+                    journal.sync()
+        self._accompanied()
+
+    def _accompanied(self) -> bool:
+        """Whether somebody follows, or may still come to do so; told if nobody does."""
+        now = time.monotonic()
+        if self._journals and is_followed(self._journals[0].path):
+            self._alone_since = now
+        if now - self._alone_since < NOBODY:
+            return True
+        place = self._journals[0].path.parent.parent if self._journals else "SPOOL"
+        self._tell(
+            f"nobody brings run {self.uid} into its file: start `nexus-callbacks writer {place}`; all of it is in its "
+            "journal, which `nexus-callbacks recover` or the next session completes, too"
+        )
+        return False
+
+    def _leave_memory(self) -> None:
+        with self._lock:
+            if self._session is None:
+                return
+            journal = self._session.journal(self.uid, {**self._header, "created": time.time()})
+            while self._memory:
+                journal.append(*self._memory[0])
+                self._memory.popleft()
+            if self.ended.is_set():
+                journal.close()
+            self._journals.append(journal)
+            self._in_memory = False
+
+
+def _no_file(*_: object) -> NoReturn:
+    raise RuntimeError("the file is written by another process")
+
+
 class Follower:
     """Follows the runs of one writer. Its thread lives while there are runs, and is started again by the next one."""
 
@@ -247,6 +328,7 @@ class Follower:
         self._lock = threading.Lock()
         self._followed: list[Followed] = []
         self._wake = threading.Event()
+        self._flushed = time.monotonic()
         self._thread: threading.Thread | None = None
         self._ending = False
 
@@ -256,7 +338,9 @@ class Follower:
             self._followed.append(followed)
             self._ending = False
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="nexus-follower", daemon=True)
+                self._thread = threading.Thread(
+                    target=_work, args=(weakref.ref(self), self._wake), name="nexus-follower", daemon=True
+                )
                 self._thread.start()
 
     def wake(self) -> None:
@@ -287,28 +371,35 @@ class Follower:
             self._wake.set()
         return all(each.complete.wait(None if end is None else max(end - time.monotonic(), 0)) for each in ended)
 
+    def stop(self) -> list[Followed]:
+        """End the thread; the runs that are not complete stay as they are, and are returned."""
+        with self._lock:
+            thread, left, self._followed = self._thread, self._followed, []
+        self._wake.set()
+        if thread is not None:
+            thread.join()
+        return [each for each in left if not each.complete.is_set()]
+
     def leave_to_parent(self) -> None:
         """In a forked child: the runs are the parent's."""
         self._lock = threading.Lock()
         self._followed = []
         self._thread = None
 
-    def _work(self) -> None:
-        flushed = time.monotonic()
-        while True:
-            with self._lock:
-                self._followed = [each for each in self._followed if not each.complete.is_set()]
-                if not self._followed:
-                    self._thread = None
-                    return
-                followed = list(self._followed)
-            due = time.monotonic() - flushed >= FLUSH_INTERVAL
-            if due:
-                flushed = time.monotonic()
-            for each in followed:
-                self._care(each, due)
-            self._wake.wait(WAKE_INTERVAL)
-            self._wake.clear()
+    def _turn(self) -> tuple[bool, bool]:
+        """Look after all runs once; whether any is left, and whether one of them has ended."""
+        with self._lock:
+            self._followed = [each for each in self._followed if not each.complete.is_set()]
+            if not self._followed:
+                self._thread = None
+                return False, False
+            followed = list(self._followed)
+        due = time.monotonic() - self._flushed >= FLUSH_INTERVAL
+        if due:
+            self._flushed = time.monotonic()
+        for each in followed:
+            self._care(each, due)
+        return True, any(each.ended.is_set() for each in followed)
 
     def _care(self, each: Followed, due: bool) -> None:
         try:
@@ -316,8 +407,11 @@ class Follower:
                 if not due:
                     return
                 each.retry()
+            flushed = time.monotonic()
             while each.advance():
-                pass
+                if time.monotonic() - flushed >= FLUSH_INTERVAL:  # However far behind: readers see how it comes on.
+                    flushed = time.monotonic()
+                    each.flush()
             if due:
                 each.flush()
             each.refused = None
@@ -330,3 +424,21 @@ class Follower:
         except Exception as error:
             log.debug("the follower failed", exc_info=error)
             each.give_up(f"it could not be written: {type(error).__name__}: {error}")
+
+
+def _work(follower: weakref.ref[Follower], wake: threading.Event) -> None:
+    """What a follower's thread does.
+
+    A writer that is dropped while a run is open is not kept alive by it: its journal is then for the next session or
+    `recover`. One whose runs have ended is, until they are complete.
+    """
+    found = follower()
+    while found is not None:
+        more, ended = found._turn()
+        if not more:
+            return
+        if not ended:
+            found = None
+        wake.wait(WAKE_INTERVAL)
+        wake.clear()
+        found = follower()

@@ -30,6 +30,9 @@ MAGIC = b"NXJOURN\x01"
 
 HEADER = "header"
 """Name of the first record."""
+END = "end"
+"""Name of a record that ends a journal whose run did not stop, ``{"reason": …}``. A journal that its own session
+follows needs none."""
 
 BLOCK = 1 << 17
 """Bytes of a journal that one call of :meth:`Reader.read` takes in, unless told; documents take ten times that, and are
@@ -153,7 +156,7 @@ class Journal:
             The disk is broken.
         """
         # Through a descriptor of its own: so close() need not wait for it, nor can it meet a file that is not ours.
-        _sync(self.path, os.fdatasync)
+        sync(self.path)
         if not self._folder_synced:
             _sync(self.path.parent, os.fsync)
             self._folder_synced = True
@@ -229,6 +232,17 @@ def _leave_journals_to_the_parent() -> None:
 
 
 os.register_at_fork(after_in_child=_leave_journals_to_the_parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a journal, that another process may write, to the disk.
+
+    Raises
+    ------
+    OSError
+        It is gone, or the disk is broken.
+    """
+    _sync(path, os.fdatasync)
 
 
 def _sync(path: Path, how: Callable[[int], None]) -> None:

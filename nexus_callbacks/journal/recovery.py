@@ -21,14 +21,20 @@ from nexus_callbacks.datasets import Target, leave
 from nexus_callbacks.files.dataset import merge
 from nexus_callbacks.files.master import MasterError, add_dataset
 from nexus_callbacks.files.writer import Writer
-from nexus_callbacks.journal.journal import Reader
-from nexus_callbacks.journal.spool import Session, Spool
+from nexus_callbacks.journal.journal import END, Reader
+from nexus_callbacks.journal.spool import Session, Spool, follow
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.run import Run
 
 log = logging.getLogger("nexus_callbacks")
 
 Tell = Callable[[str], None]
+
+SKELETON_BYTES = 64 * 1024
+"""Bytes at a file's beginning among which is what a skeleton says of who made it."""
+DEFINING = (".yml", ".xml", ".json")
+"""What a profile is made of."""
+DIED = "its session ended before the run stopped; written from its journal"
 
 
 @dataclass(frozen=True)
@@ -67,9 +73,13 @@ def recover_from(spool: Spool, tell: Tell, stop: threading.Event | None = None) 
         for path in session.journals():
             by_run.setdefault(_run_of(path), []).append((session, path))
     found = []
+    known = KnownRecipes()
     for journals in by_run.values():
+        following = [follow(path) for _, path in journals]
+        if None in following:
+            continue  # A process that outlived its session is about to complete it.
         try:
-            recovered = _recover_run(sorted((path for _, path in journals), key=_order), tell, stop)
+            recovered = _recover_run(sorted((path for _, path in journals), key=order), known, tell, stop)
         except Stopped:
             break
         except Exception as error:  # Whatever a journal holds, those of the other runs are recovered.
@@ -85,6 +95,30 @@ def recover_from(spool: Spool, tell: Tell, stop: threading.Event | None = None) 
     return found
 
 
+class KnownRecipes:
+    """The recipes of each profile, read once as long as none of its files changes: a large one takes seconds."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str | None, tuple[tuple[str, int], ...]], Recipes] = {}
+
+    def of(self, profile: str | None) -> Recipes:
+        """The recipes of a profile as it is now.
+
+        Raises
+        ------
+        FaultError
+            It has a fault.
+        """
+        folder = Path(profile or "")
+        if profile and not folder.is_dir():
+            folder = folder.parent
+        files = sorted(path for path in folder.rglob("*") if path.suffix in DEFINING) if profile else []
+        key = profile, tuple((str(path), path.stat().st_mtime_ns) for path in files)
+        if key not in self._known:
+            self._known[key] = Recipes(profile)
+        return self._known[key]
+
+
 class Stopped(Exception):
     """Recovery was asked to stop."""
 
@@ -98,7 +132,7 @@ def _run_of(path: Path) -> str:
         return str(path)
 
 
-def _order(path: Path) -> tuple[bool, float]:
+def order(path: Path) -> tuple[bool, float]:
     """The journal with the start document first, then as they were begun."""
     with Reader(path) as reader:
         header = reader.header
@@ -113,7 +147,7 @@ def _keep(path: Path, why: str, tell: Tell) -> None:
     tell(f"{kept}: {why}; what stands before it was recovered, the journal is kept")
 
 
-def _recover_run(paths: list[Path], tell: Tell, stop: threading.Event | None) -> Recovered | None:
+def _recover_run(paths: list[Path], known: KnownRecipes, tell: Tell, stop: threading.Event | None) -> Recovered | None:
     """Write a run's file anew; None if its journal holds nothing of a run and was put aside."""
     with Reader(paths[0]) as reader:
         header = reader.header
@@ -123,8 +157,8 @@ def _recover_run(paths: list[Path], tell: Tell, stop: threading.Event | None) ->
             _keep(paths[0], str(reader.damage or "it does not begin with a start document"), tell)
             return None
     start = documents[0][1]
-    recipes = Recipes(header.get("profile"))
-    target = _free(Target.from_dict(header["target"]), str(start["uid"]))
+    recipes = known.of(header.get("profile"))
+    target = free(Target.from_dict(header["target"]), str(start["uid"]))
     target.file.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.file.with_name(f".{target.file.name}.recovering")
     temporary.unlink(missing_ok=True)  # Of a recovery that was killed; the journals' lock says that none is at work.
@@ -139,19 +173,15 @@ def _recover_run(paths: list[Path], tell: Tell, stop: threading.Event | None) ->
         temporary.replace(target.file)
     finally:
         temporary.unlink(missing_ok=True)
-    if target.shared:
-        target.register.mkdir(parents=True, exist_ok=True)
-        if not target.path.exists():
-            hdf5.create_exclusively([target.path], skeleton)
-        merge(target)
+    put_in(target)
     for path, why in damaged.items():
         _keep(path, why, tell)
     if stopped:
-        _link(recipes, start, Path(header["directory"]), target, tell)
+        link(recipes, start, Path(header["directory"]), target, tell)
     return Recovered(str(start["uid"]), target.path, stopped)
 
 
-def _free(target: Target, uid: str) -> Target:
+def free(target: Target, uid: str) -> Target:
     """The target, or where else the run goes if something of somebody else's is there."""
     if not target.file.exists() or _is_ours(target.file, target.entry, uid):
         return target
@@ -161,11 +191,14 @@ def _free(target: Target, uid: str) -> Target:
 
 def _feed(run: Run, paths: list[Path], tell: Tell, stop: threading.Event | None) -> tuple[bool, dict[Path, str]]:
     """Feed all documents of the journals; whether the run's stop was among them, and which journals are damaged."""
-    stopped, damaged = False, {}
+    stopped, damaged, reason = False, {}, DIED
     for path in paths:
         with Reader(path) as reader:
             while documents := reader.read(ended=True):
                 for name, document in documents:
+                    if name == END:
+                        reason = str(document.get("reason"))
+                        continue
                     try:
                         run.feed(name, document)
                     except OSError:
@@ -182,11 +215,28 @@ def _feed(run: Run, paths: list[Path], tell: Tell, stop: threading.Event | None)
             if reader.damage is not None and not reader.damage.what.startswith("cut in its last record"):
                 damaged[path] = str(reader.damage)
     if not stopped:
-        run.abandon("its session ended before the run stopped; written from its journal")
+        run.abandon(reason)
     return stopped, damaged
 
 
-def _link(recipes: Recipes, start: Any, directory: Path, target: Target, tell: Tell) -> None:
+def put_in(target: Target) -> None:
+    """Put a run that has ended into its dataset's file, if it shares one.
+
+    Raises
+    ------
+    DatasetError
+        It cannot be changed now.
+    """
+    if target.shared:
+        target.register.mkdir(parents=True, exist_ok=True)
+        if not target.path.exists():
+            skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": target.entry})
+            hdf5.create_exclusively([target.path], skeleton)
+        merge(target)
+
+
+def link(recipes: Recipes, start: Any, directory: Path, target: Target, tell: Tell) -> None:
+    """Put a run's file into the master file."""
     wanted = recipes.wanted_paths(start, directory)
     if wanted.master is not None:
         try:
@@ -204,8 +254,9 @@ def _is_ours(path: Path, entry: str, uid: str) -> bool:
                 return False
             found = file.get(f"{entry}/bluesky/uid")
             return found is None or found.asstr()[()] == uid
-    except OSError:
-        return False
+    except (OSError, RuntimeError, KeyError):  # Its writer died in a flush or in SWMR; or it is no file of HDF5's.
+        with path.open("rb") as torn:
+            return b"nexus_callbacks" in torn.read(SKELETON_BYTES)
 
 
 def _remove_leftover(header: dict[str, Any]) -> None:
@@ -213,10 +264,14 @@ def _remove_leftover(header: dict[str, Any]) -> None:
     target = Target.from_dict(header["target"]) if "target" in header else None
     if target is None or not target.file.exists():
         return
-    if _is_ours(target.file, target.entry, "") and _is_empty(target.file):
+    if _is_ours(target.file, target.entry, "") and is_empty(target.file):
         leave(target, str(header.get("uid")))
 
 
-def _is_empty(path: Path) -> bool:
-    with h5py.File(path, "r", locking=False) as file:
-        return len(file) == 0
+def is_empty(path: Path) -> bool:
+    """Whether a file is the skeleton that was made for a run, and nothing more."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return len(file) == 0
+    except (OSError, RuntimeError):  # As :func:`_is_ours`.
+        return False

@@ -111,6 +111,56 @@ def _leave_locks_to_the_parent() -> None:
 os.register_at_fork(after_in_child=_leave_locks_to_the_parent)
 
 
+class Following:
+    """A journal that this process brings into its file: a lock on the journal itself, which goes with the process.
+
+    The session's own lock says that the session lives, this one that somebody follows.
+    """
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self._fd = fd
+
+    def release(self) -> None:
+        """Let go of the journal; harmless when that was done."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.release()
+
+
+def follow(path: Path) -> Following | None:
+    """Take a journal to follow it; None if somebody else does, or if it is gone."""
+    fd = _flocked(path, fcntl.LOCK_EX)
+    return None if fd is None else Following(path, fd)
+
+
+def is_followed(path: Path) -> bool:
+    """Whether a process holds a journal to follow it."""
+    fd = _flocked(path, fcntl.LOCK_SH)
+    if fd is None:
+        return path.exists()
+    os.close(fd)
+    return False
+
+
+def _flocked(path: Path, how: int) -> int | None:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # Over NFS an exclusive lock needs a file open for writing.
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(fd), path.stat()):  # Who had it may have removed it before letting go.
+            return fd
+    except OSError:
+        log.debug("%s is held", path)
+    os.close(fd)
+    return None
+
+
 class Session:
     """The journals of one session, held by this process until :meth:`close`, or until it is dropped.
 
@@ -295,6 +345,10 @@ class Spool:
             if time.monotonic() > end or not folder.exists():
                 return None
             time.sleep(0.005)
+
+    def sessions(self) -> list[Path]:
+        """Folders of all sessions, living or dead, of all places."""
+        return [folder for folder in self._session_folders() if not folder.name.startswith(".")]
 
     def _session_folders(self) -> Iterator[Path]:
         for place in self._places:

@@ -1,5 +1,7 @@
 """With a journal: whatever happens to the session or the disk, what the RunEngine emitted comes into the file."""
 
+import gc
+import os
 import random
 import shutil
 import signal
@@ -19,6 +21,7 @@ from ophyd.sim import hw as make_hardware
 from nexus_callbacks import NexusWriter, validate
 from nexus_callbacks.datasets import Target
 from nexus_callbacks.journal.recovery import recover, recover_from
+from nexus_callbacks.recipes import Recipes
 from tests.comparison import assert_same, differences
 
 
@@ -67,6 +70,79 @@ def _open_files():
             continue  # The descriptor of the listing itself.
 
 
+def _threads():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("nexus-")]
+
+
+def _gone(what, timeout=30):
+    """Wait until there is nothing of a kind; what is left if there is."""
+    end = time.monotonic() + timeout
+    while (left := what()) and time.monotonic() < end:
+        time.sleep(0.05)
+        gc.collect()
+    return left
+
+
+@pytest.mark.parametrize("way", ["inline", "journaled"])
+def test_hundreds_of_writers_leave_nothing_behind(tmp_path, spool, way):
+    run = compose_run()
+    for number in range(150):
+        writer = NexusWriter(tmp_path / "data", journal=spool if way == "journaled" else False)
+        writer("start", {**run.start_doc, "uid": f"r{number}"})
+        writer("stop", {"uid": f"s{number}", "run_start": f"r{number}", "time": 1.0, "exit_status": "success"})
+        del writer  # Not closed: that is what people do.
+    assert not _gone(_threads)
+    gc.collect()
+    assert not [link for link in _open_files() if str(tmp_path) in link]
+    paths = list((tmp_path / "data").glob("*.h5"))
+    assert len(paths) == 150
+    for path in paths:
+        with h5py.File(path) as file:
+            assert file.attrs["state"] == "complete"
+    assert not list(spool.rglob("*.journal"))
+
+
+@pytest.mark.parametrize("way", ["inline", "journaled"])
+def test_a_writer_that_is_dropped_in_mid_run_lets_go_of_all(tmp_path, spool, way):
+    writer = NexusWriter(tmp_path / "data", journal=spool if way == "journaled" else False)
+    feed(writer, 5)
+    (path,) = writer.files.values()
+    del writer
+    assert not _gone(_threads)
+    assert not _gone(lambda: [link for link in _open_files() if str(tmp_path) in link])
+    if way == "journaled":
+        (recovered,) = recover(spool)
+        assert recovered.path == path
+        with h5py.File(path) as file:
+            assert file["entry/measurement/x"].shape == (5, 1000)
+
+
+def test_two_sessions_on_one_experiment_at_once(tmp_path, spool):
+    """Same directory, same spool, same master, same names: every file and every link is there."""
+    profile = tmp_path / "profile.yml"
+    files = "{dataset: '{sample}/{sample}_{dataset}.h5', master: '{proposal}.h5'}"
+    profile.write_text(f"beamline: b1\nfiles: {files}\n")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[4]); from test_nothing_is_lost import feed;"
+        "from nexus_callbacks import NexusWriter;"
+        "w = NexusWriter(sys.argv[1], profile=sys.argv[2], journal=sys.argv[3]);"
+        "md = {'sample': 'Fe', 'dataset': 'a', 'proposal': 'p1'};"
+        "[w('stop', feed(w, 2, md).compose_stop()) for _ in range(8)]; w.close()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "data"), str(profile), str(spool), str(Path(__file__).parent)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in processes:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    paths = sorted((tmp_path / "data" / "Fe").glob("*.h5"))
+    assert len(paths) == 16
+    with h5py.File(tmp_path / "data" / "p1.h5") as master:
+        linked = {master.get(name, getlink=True).filename for name in master if name.startswith("entry")}
+        assert linked == {f"Fe/{path.name}" for path in paths}
+        assert all(master[name]["measurement/x"].shape == (2, 1000) for name in master if name.startswith("entry"))
+    assert not list(spool.rglob("*.journal"))
+
+
 SESSION = """
 import sys, time
 from event_model import compose_run
@@ -97,7 +173,11 @@ def session(tmp_path, spool, events=400):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("seed", range(20))
+SEEDS = [int(seed) for seed in os.environ.get("NEXUS_SOAK", "").split()] or range(20)
+"""Of the moments at which sessions are killed; `make soak` gives 200 of its own."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_killed_session_loses_no_event(tmp_path, spool, seed):
     emitted = []
     limit = random.Random(seed).randrange(1, 400)
@@ -368,3 +448,24 @@ def test_closing_ends_open_runs_and_says_so(tmp_path, spool):
         assert file.attrs["state"] == "incomplete"
         assert "closed before" in file.attrs["state_reason"]
     assert not list(spool.rglob("*.journal"))
+
+
+def test_the_profile_is_read_once_for_all_runs_of_a_recovery(tmp_path, spool, monkeypatch):
+    from nexus_callbacks.journal import recovery
+
+    profile = tmp_path / "profile" / "profile.yml"
+    profile.parent.mkdir()
+    profile.write_text("beamline: b1\n")
+    writer = NexusWriter(tmp_path / "data", profile=profile, journal=spool, follow=False)
+    for _ in range(4):
+        writer("start", compose_run().start_doc)
+    writer._session.close()  # As if the session were gone.
+    read = []
+    monkeypatch.setattr(recovery, "Recipes", lambda path: read.append(path) or Recipes(path))
+    assert len(recover(spool)) == 4
+    assert read == [str(profile)]
+    known = recovery.KnownRecipes()
+    first = known.of(str(profile))
+    assert known.of(str(profile)) is first
+    profile.write_text("beamline: b2\n")
+    assert known.of(str(profile)).profile.beamline == "b2", "a profile that was changed is read again"

@@ -27,7 +27,15 @@ from tests.runs import PLANS, Recorded, paged, record
 
 
 def exported(documents, folder, profile):
-    return {path.stem: path for path in export(documents, folder, profile=profile)["stream_data"]}
+    """Under the names that NexusWriter gives, as runs of one plan name each other's files."""
+    prefix = "{start[time]:%Y%m%dT%H%M%S}_{start[plan_name]}_{start[uid]:.8}"
+    paths = export(documents, folder, prefix, profile=profile)["stream_data"]
+    return {uid_of(path): path for path in paths}
+
+
+def uid_of(path):
+    with h5py.File(path) as file:
+        return file["entry/bluesky/uid"].asstr()[()]
 
 
 WAYS = {

@@ -25,6 +25,7 @@ projections, NX_class, dims                          test_values
 import contextlib
 import gc
 import itertools
+import time
 from datetime import datetime
 
 import bluesky.plan_stubs as bps
@@ -459,9 +460,13 @@ def test_nothing_is_kept_of_runs_that_have_stopped(RE, writer, hw):
     for _ in range(5):
         RE(bp.count([hw.img], 2))
     writer.wait()
-    gc.collect()
     assert len(writer.files) == 5
-    assert not [each for each in gc.get_objects() if isinstance(each, Run)]
+    end = time.monotonic() + 30  # The thread that wrote the last one ends a moment later.
+    while (kept := [each for each in gc.get_objects() if isinstance(each, Run)]) and time.monotonic() < end:
+        del kept
+        time.sleep(0.05)
+        gc.collect()
+    assert not kept
 
 
 # -- frames on a grid ----------------------------------------------------------------------------------------------

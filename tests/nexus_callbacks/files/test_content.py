@@ -239,3 +239,16 @@ def test_a_page_without_a_key_of_its_stream_has_nothing_there(tmp_path):
         assert file["entry/measurement/x"][:].tolist() == [1.0, 2.0, 5.0, 6.0]
         assert np.array_equal(file["entry/measurement/y"], [3.0, 4.0, np.nan, np.nan], equal_nan=True)
         assert np.isnan(file["entry/bluesky/primary/timestamps"][2:, 1]).all()
+
+
+def test_texts_of_a_fixed_length_are_never_cut(tmp_path):
+    """As SWMR has them: a text that is longer than all before has the column written anew."""
+    changes = []
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        content = Content(file, lambda: changes.append(None), fixed_text=True)
+        texts = ["a", "ä" * 30, "", "ä" * 200, "€"]
+        for number, text in enumerate(texts):
+            content.append("/x", np.array([text], dtype=object), {}, number)
+        assert list(file["x"].asstr()) == texts
+        assert h5py.check_string_dtype(file["x"].dtype).length >= 400
+    assert changes
