@@ -120,9 +120,10 @@ class NexusWriter:
         self.files = Written(self._wait_for)
         """Run uid → its file, from the start document on."""
         self.masters = Written(self._wait_for)
+        """Run uid → the experiment's master file, when the run has ended."""
         self.strays: Counter[str] = Counter()
         """Kind → number of documents that belonged to no run, and so are in no file."""
-        """Run uid → the experiment's master file, when the run has ended."""
+        self._told: dict[str, None] = {}  # Before the recovery, which tells from a thread of its own.
         self._recipes = Recipes(profile, signals)
         self._targets: dict[str, Target] = {}
         self._relations = Relations()
@@ -148,7 +149,6 @@ class NexusWriter:
             _recoveries.add(recovery)
             recovery.start()
         self._flushed = time.monotonic()
-        self._told: dict[str, None] = {}
         _check_writable(self.directory)
         for remark in self._recipes.remarks:
             self._tell(remark)

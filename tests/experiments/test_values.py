@@ -355,6 +355,7 @@ techniques:
 """
 
 
+@pytest.mark.unreadable("its profile binds a part of NXtomo only")
 def test_remarks_stand_beside_variables_that_are_filled(tmp_path, monkeypatch):
     """Raw storage has absolute paths, a frame is missing, and a number is a word: the coverage says so."""
     (tmp_path / "det").mkdir()
