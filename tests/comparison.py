@@ -12,6 +12,8 @@ import numpy as np
 
 FRAMES = "/entry/nexus_callbacks/frames/data"
 """Where the detectors' files are, as links are: relative to the file."""
+RELATED = "/file"
+"""How the path of a dataset ends that names the file of a parent or sub-run."""
 PLACES = {
     "/@file_name": "the file's own name, where it was given another",
     "/entry/folder_path": "its folder (run:folder)",
@@ -59,6 +61,8 @@ def dataset(file, found):
         sources = found.virtual_sources()
         where = [(resolved(file, s.file_name), s.dset_name, s.src_space.get_select_bounds()) for s in sources]
         return "virtual", found.shape, str(found.dtype), where, found[()].tobytes()
+    if found.name.endswith(RELATED):
+        return "file", resolved(file, found.asstr()[()])
     if found.name == FRAMES:
         return "frames", json.dumps(placed(file, json.loads(found.asstr()[()])))
     return "dataset", found.shape, found.maxshape, found.external, *content(found[()], found.dtype)
@@ -87,9 +91,14 @@ def content(value, dtype):
 
 
 def resolved(file, name):
-    if Path(name).name == name:
-        return name  # Beside it: a run of the same kind, in the same place as it is.
-    return str((Path(file.filename).parent / name).resolve())
+    """Where a file is; which run is in it, if it is a run's beside this one, whose name is another in another place."""
+    path = Path(file.filename).parent / name
+    if path.parent == Path(file.filename).parent and path.is_file():
+        with h5py.File(path, locking=False) as beside:
+            uid = beside.get("entry/bluesky/uid")
+            if uid is not None:
+                return f"run {uid.asstr()[()]}"
+    return str(path.resolve())
 
 
 def assert_same(ones, others, allowed=PLACES):
