@@ -283,6 +283,8 @@ class NexusWriter:
             self._tell(f"{run.path} was removed while it was written: its data is lost")
 
     def _link_into_master(self, uid: str, run: Run) -> None:
+        if not self._recipes.masters:
+            return
         wanted = self._recipes.wanted_paths(run.start, self.directory)
         if wanted.master is None:
             return

@@ -45,24 +45,24 @@ class Writer:
         self._content = Content(self._file)
         self._flushed = hdf5.size(self._file)
         self._broken: set[str] = set()
+        content = self._content
+        self._carriers: dict[type, Callable[[Any], None]] = {
+            additions.Field: lambda each: content.field(each.path, each.value, each.attributes),
+            additions.Group: lambda each: content.group(each.path, each.nx_class, each.attributes),
+            additions.Link: lambda each: content.link(each.path, each.target),
+            additions.Attribute: lambda each: content.set_attributes(each.path, each.attributes),
+        }
 
     def apply(self, found: Iterable[Addition]) -> None:
         """Carry additions out, in their order. Columns and frames come with their rows: see there."""
+        carriers = self._carriers
         for addition in found:
-            try:
-                self._apply(addition)
-            except REFUSED as error:
-                self.on_fault(addition.path, f"cannot be written: {error}")
-
-    def _apply(self, addition: Addition) -> None:
-        if isinstance(addition, additions.Field):
-            self._content.field(addition.path, addition.value, addition.attributes)
-        elif isinstance(addition, additions.Group):
-            self._content.group(addition.path, addition.nx_class, addition.attributes)
-        elif isinstance(addition, additions.Link):
-            self._content.link(addition.path, addition.target)
-        elif isinstance(addition, additions.Attribute):
-            self._content.set_attributes(addition.path, addition.attributes)
+            carry = carriers.get(type(addition))
+            if carry is not None:
+                try:
+                    carry(addition)
+                except REFUSED as error:
+                    self.on_fault(addition.path, f"cannot be written: {error}")
 
     def append(
         self, column: additions.Column, rows: Rows, start: int, *, expected: int | None = None, last: bool = False
