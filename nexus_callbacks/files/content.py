@@ -162,26 +162,22 @@ class Content:
 
         A target in another file is not opened: a detector may still be writing it.
         """
-        column = self._columns.get(target)
-        home, _, aim = target.rpartition("/")
-        source = None if column else self._there(home)
-        if not column and (source is None or not source.links.exists(aim.encode())):
-            return
+        if target in self._columns:
+            node = self._columns[target].dataset
+        else:
+            home, _, aim = target.rpartition("/")
+            source = self._there(home)
+            if source is None or not source.links.exists(aim.encode()):
+                return
+            hard = source.links.get_info(aim.encode()).type == h5py.h5l.TYPE_HARD
+            node = h5o.open(source, aim.encode()) if hard and target not in self._named else None
         above, _, name = path.rpartition("/")
         parent = self._require(above)
         if not parent.links.exists(name.encode()):
             parent.links.create_soft(name.encode(), target.encode())
-        if target in self._named:
-            return
-        self._named.add(target)
-        if column:
-            node = column.dataset
-        elif source.links.get_info(aim.encode()).type == h5py.h5l.TYPE_HARD:
-            node = h5o.open(source, aim.encode())
-        else:
-            return
-        if not h5a.exists(node, b"target"):
+        if node is not None and target not in self._named and not h5a.exists(node, b"target"):
             _create_text(node, "target", target)
+        self._named.add(target)
 
     def _there(self, path: str) -> Any:
         """The group at a path, None if it is not there."""
