@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import itertools
 import logging
 import os
 import sys
 import threading
 import time
 import weakref
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
-from nexus_callbacks import hdf5
-from nexus_callbacks.beamline import naming
+from nexus_callbacks import datasets, hdf5
 from nexus_callbacks.beamline.bindings import Signals
+from nexus_callbacks.datasets import Target
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
+from nexus_callbacks.files.dataset import DatasetError, announce, merge
 from nexus_callbacks.files.master import MasterError, add_dataset
 from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.journal.follower import Followed, Follower
 from nexus_callbacks.journal.recovery import recover_from
 from nexus_callbacks.journal.spool import Session, Spool
+from nexus_callbacks.layout.layout import Recipe
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.routing import Router
 from nexus_callbacks.run import Run
@@ -82,7 +84,8 @@ class NexusWriter:
         self.masters: dict[str, Path] = {}
         """Run uid → the experiment's master file, from the stop document on."""
         self._recipes = Recipes(profile, signals)
-        self._skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": "entry"})
+        self._targets: dict[str, Target] = {}
+        self._skeleton = cache(lambda entry: hdf5.skeleton({"creator": "nexus_callbacks", "default": entry}))
         self._router = Router()
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -178,55 +181,92 @@ class NexusWriter:
     def _start(self, doc: Document) -> None:
         uid = self._router.admit(doc)
         try:
-            path = self._reserve(self._recipes.wanted_paths(doc, self.directory).dataset)
+            target = self._place(doc)
         except (TypeError, ValueError, OverflowError) as error:
             raise _refused(error) from error
         try:
-            run = self._begin(doc, path) if self._follower is None else None
+            run = self._begin(doc, target) if self._follower is None else None
             if run is None:
-                self._begin_journal(doc, path)
+                self._begin_journal(doc, target)
         except BaseException as error:
-            path.unlink(missing_ok=True)  # Nothing of the run is in it: it must not pass for a dataset.
+            datasets.leave(target, uid)  # Nothing of the run is in it: it must not pass for a dataset.
             if isinstance(error, Exception):
                 raise _refused(error) from error
             raise
-        self.files[uid] = path
+        self.files[uid] = target.path
         if run is not None:
             self._runs[uid] = run
+        parent = self._parent(doc)
+        self._targets[uid] = target
         self._router.open(uid)
+        if parent is not None:
+            self._relate(doc, parent)
 
-    def _reserve(self, wanted: Path) -> Path:
-        """Make the run's file; an existing one is never touched, the next number is taken."""
+    def _place(self, start: Document) -> Target:
+        """Make the file of a run, or a place in that of its dataset."""
+        wanted = self._recipes.wanted_paths(start, self.directory).dataset
+        dataset = start.get("dataset_uid")
         try:
             wanted.parent.mkdir(parents=True, exist_ok=True)
-            return hdf5.create_exclusively(
-                (naming.numbered(wanted, number) for number in itertools.count(1)), self._skeleton
-            )
+            if dataset:
+                return datasets.join(self.directory, str(dataset), str(start["uid"]), wanted, self._skeleton)
+            return datasets.alone(wanted, self._skeleton)
         except (OSError, ValueError) as error:
             raise FaultError([_unwritable(wanted.parent, error)]) from error
 
-    def _begin(self, doc: Document, path: Path) -> Run:
-        recipe = self._recipes.recipe(doc, path)
-        writer = Writer(path)
+    def _parent(self, start: Document) -> str | None:
+        """Uid of the run within which one starts: the one that it names, else the last one that is open."""
+        named = start.get("parent_run")
+        return str(named) if named else next(reversed(self._router.runs), None)
+
+    def _relate(self, start: Document, parent: str) -> None:
+        """Link a run and its parent to each other; a parent that has ended is left as it is."""
+        uid = str(start["uid"])
+        above, here = self._targets.get(parent), self._targets[uid]
+        if above is None:
+            return  # Another session's: its uid is in the start document.
+        link = {"role": "parent", "uid": parent, **_where(above, here)}
+        self._pass_on(uid, "relative", link)
+        if parent in self._router.runs:
+            plan = str(start.get("plan_name", "run"))
+            self._pass_on(parent, "relative", {"role": "child", "uid": uid, **_where(here, above), "plan_name": plan})
+
+    def _pass_on(self, uid: str, name: str, doc: Document) -> None:
         try:
-            run = Run(writer, recipe, self._tell, self._recipes.roots)
+            (self._feed if self._follower is None else self._append)(uid, name, doc)
+        except Exception as error:  # A link is not worth a scan.
+            self._failed(uid, name, error)
+
+    def _begin(self, doc: Document, target: Target) -> Run:
+        recipe = self._recipes.recipe(doc, target.path, target.entry)
+        run = self._open(target, recipe)
+        try:
             run.feed("start", doc)
         except BaseException as error:
-            writer.close()
+            run.close()
             if isinstance(error, OSError):
-                raise FaultError([_unwritable(path.parent, error)]) from error
+                raise FaultError([_unwritable(target.path.parent, error)]) from error
             raise
         return run
 
-    def _begin_journal(self, doc: Document, path: Path) -> None:
+    def _open(self, target: Target, recipe: Recipe) -> Run:
+        """Open the file of a run, and show it in its dataset's."""
+        if target.shared:
+            try:
+                announce(target)
+            except DatasetError as error:
+                self._tell(str(error))
+        return Run(Writer(target.file), recipe, self._tell, self._recipes.roots, path=target.path)
+
+    def _begin_journal(self, doc: Document, target: Target) -> None:
         """Begin a run's journal, and have it followed."""
         assert self._follower is not None  # Both are made with ``journal``.
         assert self._spool is not None
-        recipe = self._recipes.recipe(doc, path)
+        recipe = self._recipes.recipe(doc, target.path, target.entry)
         uid = str(doc["uid"])
         header = {
             "uid": uid,
-            "target": str(path),
+            "target": target.to_dict(),
             "directory": str(self.directory),
             "profile": str(self._profile) if self._profile else None,
             "pid": os.getpid(),
@@ -241,8 +281,8 @@ class NexusWriter:
             uid,
             self._session,
             header,
-            open_run=lambda: Run(Writer(path), recipe, self._tell, self._recipes.roots),
-            finished=lambda run: self._finished(uid, run),
+            open_run=lambda: self._open(target, recipe),
+            finished=lambda run, stopped: self._finished(target, run, stopped),
             tell=self._tell,
         )
         followed.append("start", doc)
@@ -264,7 +304,7 @@ class NexusWriter:
         if name == "stop":
             del self._runs[uid]
             self._router.close(uid)
-            self._finished(uid, run)
+            self._finished(self._targets[uid], run, True)
         elif time.monotonic() - self._flushed >= FLUSH_INTERVAL:
             self._flush()
 
@@ -276,24 +316,32 @@ class NexusWriter:
             except Exception as error:  # Its rows stay pending; the other runs go on.
                 self._tell(f"{self.files[uid]}: rows could not be written yet: {error}")
 
-    def _finished(self, uid: str, run: Run) -> None:
-        if run.path.exists():
-            self._link_into_master(uid, run)
-        else:
-            self._tell(f"{run.path} was removed while it was written: its data is lost")
+    def _finished(self, target: Target, run: Run, stopped: bool) -> None:
+        """Put a run that has ended into its dataset's file, and into the master if it ended with a stop document."""
+        if not run.file.exists():
+            self._tell(f"{run.file} was removed while it was written: its data is lost")
+            return
+        if target.shared:
+            try:
+                merge(target)
+            except DatasetError as error:
+                self._tell(f"{error}; until then it is in {target.file.name}")
+        if stopped:
+            self._link_into_master(target, run)
 
-    def _link_into_master(self, uid: str, run: Run) -> None:
+    def _link_into_master(self, target: Target, run: Run) -> None:
         if not self._recipes.masters:
             return
         wanted = self._recipes.wanted_paths(run.start, self.directory)
         if wanted.master is None:
             return
+        about = {"creator": "nexus_callbacks", "file_name": wanted.master.name}
         try:
-            add_dataset(wanted.master, run.path, {"creator": "nexus_callbacks", "file_name": wanted.master.name})
+            add_dataset(wanted.master, target.path, about, target.entry)
         except MasterError as error:
             self._tell(f"{run.path.name} is complete but not in the master file: {error}")
             return
-        self.masters[uid] = wanted.master
+        self.masters[str(run.start["uid"])] = wanted.master
 
     # -- faults ----------------------------------------------------------------------------------------------------
 
@@ -307,7 +355,9 @@ class NexusWriter:
 
     def _abandon(self, uid: str, reason: str) -> None:
         self._router.close(uid)
-        self._runs.pop(uid).abandon(reason)
+        run = self._runs.pop(uid)
+        run.abandon(reason)
+        self._finished(self._targets[uid], run, False)
 
     def _tell(self, message: str) -> None:
         """Tell the scientist, each thing once."""
@@ -349,6 +399,12 @@ def _leave_to_parent() -> None:
 
 atexit.register(_wait_at_exit)
 os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _where(target: Target, other: Target) -> dict[str, str]:
+    """Where a run is, for a document of kind ``relative`` to another run."""
+    relative = os.path.relpath(target.path, other.path.parent)
+    return {"file": str(target.path), "relative": relative, "entry": target.entry}
 
 
 def _refused(error: Exception) -> FaultError:

@@ -201,8 +201,8 @@ class Recipes:
                 return False
         return True
 
-    def recipe(self, start: Document, path: Path) -> Recipe:
-        """The recipe for one run and its file.
+    def recipe(self, start: Document, path: Path, entry: str = "entry") -> Recipe:
+        """The recipe for one run, its file and the name of its entry.
 
         Raises
         ------
@@ -228,6 +228,7 @@ class Recipes:
             zone=self.zone,
             sources=shape.loaded.sources,
             version=_VERSION,
+            entry=entry,
         )
 
     def _facts(self, start: Document, path: Path, technique: str | None) -> dict[str, Any]:

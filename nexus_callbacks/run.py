@@ -52,6 +52,8 @@ class Run:
         path: Path | None = None,
     ) -> None:
         self.path = path or writer.path
+        self.file = writer.path
+        """The file that it is written to."""
         self.start: Document = {}
         self.failed: list[str] = []
         """Parts that could not be written when the run ended; the file is incomplete without them."""
@@ -68,6 +70,7 @@ class Run:
         self._lost: set[str] = set()
         self._takes: dict[str, Callable[[Document], None]] = {
             "start": self._start,
+            "relative": self._relative,
             "descriptor": self._descriptor,
             "event": partial(self._rows, "event"),
             "event_page": partial(self._rows, "event_page"),
@@ -100,6 +103,9 @@ class Run:
         self._writer.state("writing")
         self._writer.apply(self._layout.begin(document))
         self._writer.flush()
+
+    def _relative(self, document: Document) -> None:
+        self._writer.apply(self._layout.related(document))
 
     def _descriptor(self, document: Document) -> None:
         stream, found = self._layout.extend(document)
@@ -279,6 +285,10 @@ class Run:
         if paths and frames.path.startswith(f"{self._layout.entry}/measurement/"):
             attributes = {"description": f"Where the frames are; {linked.reason}"}
             self._writer.apply([additions.Field(frames.path, paths, attributes)])
+
+    def close(self) -> None:
+        """Close the file of a run that could not be begun."""
+        self._writer.close()
 
     def abandon(self, reason: str) -> None:
         """End a run whose stop document will not come: all that its documents gave is in the file, and the reason."""

@@ -5,8 +5,10 @@ A value that does not fit is a ``ValueError`` that says so; nothing is guessed a
 
 from __future__ import annotations
 
+import hashlib
 import math
 import numbers
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -233,6 +235,13 @@ def safe_name(name: str) -> str:
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "_.") else "_" for c in name).strip(".")
     # nexusformat's validator still wants no digit first, as NeXus did until 2022.
     return f"_{safe}" if not safe or safe[0].isdigit() else safe
+
+
+def safe_uid(uid: str) -> str:
+    """A uid as a part of a file name; one that cannot be, by its digest."""
+    if re.fullmatch(r"[\w-][\w.-]{0,99}", uid, re.ASCII):
+        return uid
+    return hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def safe_part(text: str) -> str:

@@ -7,6 +7,7 @@ times as long (benchmarks, W5 and W6). Nobody else writes the file, so what was 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -178,6 +179,11 @@ class Content:
         if node is not None and target not in self._named and not h5a.exists(node, b"target"):
             _create_text(node, "target", target)
         self._named.add(target)
+
+    def external(self, path: str, file: str, target: str) -> None:
+        """Make a link into another file, which is not opened."""
+        above, _, name = path.rpartition("/")
+        self._require(above).links.create_external(name.encode(), os.fsencode(file), target.encode())
 
     def _there(self, path: str) -> Any:
         """The group at a path, None if it is not there."""

@@ -15,7 +15,7 @@ import numpy as np
 from nexus_callbacks import hdf5
 from nexus_callbacks.files.content import Content, Rows
 from nexus_callbacks.frames import links
-from nexus_callbacks.frames.stacks import Linked, Stack
+from nexus_callbacks.frames.stacks import Linked, Stack, relative
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
 
@@ -45,11 +45,12 @@ class Writer:
         self._content = Content(self._file)
         self._flushed = hdf5.size(self._file)
         self._broken: set[str] = set()
-        content = self._content
+        content, folder = self._content, path.parent
         self._carriers: dict[type, Callable[[Any], None]] = {
             additions.Field: lambda each: content.field(each.path, each.value, each.attributes),
             additions.Group: lambda each: content.group(each.path, each.nx_class, each.attributes),
             additions.Link: lambda each: content.link(each.path, each.target),
+            additions.External: lambda each: content.external(each.path, relative(each.file, folder), each.target),
             additions.Attribute: lambda each: content.set_attributes(each.path, each.attributes),
         }
 

@@ -28,8 +28,8 @@ than 1 s behind (design D6)."""
 
 OpenRun = Callable[[], Run]
 """Opens the file of a run, when the follower comes to it."""
-Finished = Callable[[Run], None]
-"""Called when a run's file is complete, in the follower's thread."""
+Finished = Callable[[Run, bool], None]
+"""Called when a run's file is closed, in the follower's thread; with whether its stop document came."""
 
 
 class Followed:
@@ -206,11 +206,10 @@ class Followed:
             if run.failed:
                 self.give_up("; ".join(run.failed))
                 return
-            if not run.path.exists():
+            if not run.file.exists():
                 self.give_up("the file was removed while it was written")
                 return
-            if not self._reason:
-                self._finished(run)
+            self._finished(run, not self._reason)
         self._discard()
 
     def give_up(self, reason: str) -> None:

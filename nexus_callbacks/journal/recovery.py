@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import h5py
 
 from nexus_callbacks import hdf5
 from nexus_callbacks.beamline import naming
+from nexus_callbacks.datasets import Target, leave
+from nexus_callbacks.files.dataset import merge
 from nexus_callbacks.files.master import MasterError, add_dataset
 from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.journal.journal import Reader
@@ -122,26 +124,39 @@ def _recover_run(paths: list[Path], tell: Tell, stop: threading.Event | None) ->
             return None
     start = documents[0][1]
     recipes = Recipes(header.get("profile"))
-    target = Path(header["target"])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists() and not _is_ours(target, start["uid"]):
-        target = next(p for p in (naming.numbered(target, n) for n in count(2)) if not p.exists())
-    temporary = target.with_name(f".{target.name}.recovering")
+    target = _free(Target.from_dict(header["target"]), str(start["uid"]))
+    target.file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.file.with_name(f".{target.file.name}.recovering")
     temporary.unlink(missing_ok=True)  # Of a recovery that was killed; the journals' lock says that none is at work.
+    skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": target.entry})
     try:
-        hdf5.create_exclusively([temporary], hdf5.skeleton({"creator": "nexus_callbacks", "default": "entry"}))
-        run = Run(Writer(temporary), recipes.recipe(start, target), tell, recipes.roots, path=target)
+        hdf5.create_exclusively([temporary], skeleton)
+        recipe = recipes.recipe(start, target.path, target.entry)
+        run = Run(Writer(temporary), recipe, tell, recipes.roots, path=target.path)
         stopped, damaged = _feed(run, paths, tell, stop)
         if run.failed:
             raise OSError("; ".join(run.failed))
-        temporary.replace(target)
+        temporary.replace(target.file)
     finally:
         temporary.unlink(missing_ok=True)
+    if target.shared:
+        target.register.mkdir(parents=True, exist_ok=True)
+        if not target.path.exists():
+            hdf5.create_exclusively([target.path], skeleton)
+        merge(target)
     for path, why in damaged.items():
         _keep(path, why, tell)
     if stopped:
         _link(recipes, start, Path(header["directory"]), target, tell)
-    return Recovered(str(start["uid"]), target, stopped)
+    return Recovered(str(start["uid"]), target.path, stopped)
+
+
+def _free(target: Target, uid: str) -> Target:
+    """The target, or where else the run goes if something of somebody else's is there."""
+    if not target.file.exists() or _is_ours(target.file, target.entry, uid):
+        return target
+    file = next(p for p in (naming.numbered(target.file, n) for n in count(2)) if not p.exists())
+    return replace(target, file=file) if target.shared else replace(target, file=file, path=file)
 
 
 def _feed(run: Run, paths: list[Path], tell: Tell, stop: threading.Event | None) -> tuple[bool, dict[Path, str]]:
@@ -171,22 +186,23 @@ def _feed(run: Run, paths: list[Path], tell: Tell, stop: threading.Event | None)
     return stopped, damaged
 
 
-def _link(recipes: Recipes, start: Any, directory: Path, target: Path, tell: Tell) -> None:
+def _link(recipes: Recipes, start: Any, directory: Path, target: Target, tell: Tell) -> None:
     wanted = recipes.wanted_paths(start, directory)
     if wanted.master is not None:
         try:
-            add_dataset(wanted.master, target, {"creator": "nexus_callbacks", "file_name": wanted.master.name})
+            about = {"creator": "nexus_callbacks", "file_name": wanted.master.name}
+            add_dataset(wanted.master, target.path, about, target.entry)
         except MasterError as error:
-            tell(f"{target.name} is complete but not in the master file: {error}")
+            tell(f"{target.path.name} is complete but not in the master file: {error}")
 
 
-def _is_ours(path: Path, uid: str) -> bool:
+def _is_ours(path: Path, entry: str, uid: str) -> bool:
     """Whether a file is what was written of this run, or the skeleton that was made for it."""
     try:
         with h5py.File(path, "r", locking=False) as file:
             if file.attrs.get("creator") != "nexus_callbacks":
                 return False
-            found = file.get("entry/bluesky/uid")
+            found = file.get(f"{entry}/bluesky/uid")
             return found is None or found.asstr()[()] == uid
     except OSError:
         return False
@@ -194,9 +210,11 @@ def _is_ours(path: Path, uid: str) -> bool:
 
 def _remove_leftover(header: dict[str, Any]) -> None:
     """The file that was reserved for a run of which not even the start was kept."""
-    target = Path(header["target"]) if "target" in header else None
-    if target is not None and target.exists() and _is_ours(target, "") and _is_empty(target):
-        target.unlink()
+    target = Target.from_dict(header["target"]) if "target" in header else None
+    if target is None or not target.file.exists():
+        return
+    if _is_ours(target.file, target.entry, "") and _is_empty(target.file):
+        leave(target, str(header.get("uid")))
 
 
 def _is_empty(path: Path) -> bool:

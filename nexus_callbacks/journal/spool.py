@@ -11,10 +11,8 @@ the owner nor releases anything, and the session is an orphan as soon as the par
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import logging
 import os
-import re
 import secrets
 import tempfile
 import time
@@ -26,6 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from nexus_callbacks.journal.journal import Journal
+from nexus_callbacks.values import safe_uid
 
 log = logging.getLogger("nexus_callbacks")
 
@@ -206,7 +205,7 @@ class Session:
         return hold
 
     def _journal_in(self, folder: Path, uid: str, header: Mapping[str, Any]) -> Journal:
-        name = _safe(uid)
+        name = safe_uid(uid)
         for number in range(1, 1000):
             suffix = f"~{number}" if number > 1 else ""
             with suppress(FileExistsError):
@@ -377,10 +376,3 @@ def _check_owner(place: Path) -> None:
     owner = place.lstat().st_uid
     if owner not in (os.getuid(), 0):
         raise PermissionError(f"{place} belongs to another user")
-
-
-def _safe(uid: str) -> str:
-    """A run uid as a part of a file name; one that cannot be, by its digest."""
-    if re.fullmatch(r"[\w-][\w.-]{0,99}", uid, re.ASCII):
-        return uid
-    return hashlib.sha256(uid.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -76,6 +76,16 @@ class Link:
 
 
 @dataclass(frozen=True)
+class External:
+    """A link into another file, which is not opened."""
+
+    path: str
+    file: str
+    """Absolute path of the file; the link is made relative."""
+    target: str
+
+
+@dataclass(frozen=True)
 class Attribute:
     """Attributes of something that is there already."""
 
@@ -83,4 +93,4 @@ class Attribute:
     attributes: Attributes
 
 
-Addition = Group | Field | Column | Frames | Link | Attribute
+Addition = Group | Field | Column | Frames | Link | External | Attribute

@@ -38,6 +38,8 @@ class Outcome:
     """Units in the file; differs from ``unit_from`` where the value was converted."""
     reason: str = ""
     """Why it is not filled, or what is to be known of a value that is (no units)."""
+    record: str = ""
+    """``initial`` or ``final``: which of several runs' values counts for their dataset; empty for a column."""
 
     def with_(self, **changes: Any) -> Outcome:
         """The same with some things changed."""
@@ -120,7 +122,7 @@ def _outcome(variable: str, spec: Any) -> Outcome:
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise ValueError(f"{variable}: 'paths' is no list of texts")
     flags = {k: spec[k] for k in ("mandatory", "claimed", "filled") if k in spec}
-    texts = {k: spec[k] for k in ("deprecated", "origin", "unit_from", "unit_to", "reason") if k in spec}
+    texts = {k: spec[k] for k in ("deprecated", "origin", "unit_from", "unit_to", "reason", "record") if k in spec}
     for values, kind in ((flags, bool), (texts, str)):
         for name, value in values.items():
             if not isinstance(value, kind):

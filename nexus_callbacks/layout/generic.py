@@ -20,7 +20,11 @@ from nexus_callbacks.layout.readings import Readings
 from nexus_callbacks.layout.template import frame_shape
 from nexus_callbacks.values import column
 
-FACTS = ("uid", "plan_name", "scan_id")
+FACTS = ("uid", "plan_name", "scan_id", "dataset_uid", "parent_run")
+PARENT = "bluesky/parent"
+"""Below an entry: the run within which this one was made."""
+SUB_RUNS = "sub_runs"
+"""Below an entry: a group for each run that was made within this one."""
 
 
 class Generic:
@@ -54,8 +58,33 @@ class Generic:
         home = self._bluesky
         found: list[Addition] = [additions.Group(home, "NXcollection")]
         found += [additions.Field(f"{home}/{k}", start[k]) for k in FACTS if isinstance(start.get(k), str | int)]
-        self._names.take(*(f"{home}/{name}" for name in (*FACTS, "start", "stop", "exit_status", "reason")))
+        self._names.take(*(f"{home}/{name}" for name in (*FACTS, "start", "stop", "exit_status", "reason", "parent")))
         return [*found, *_note(f"{home}/start", start)]
+
+    def related(self, relative: Document) -> list[Addition]:
+        """The run's parent, or a run that was begun within it: its uid, where it is, and a link to its start document.
+
+        Not a link to its entry, which has one to this: programs would go round in a circle. Nor to anything with groups
+        in it: nexusformat 2.1 looks for groups below an external link in the file that holds the link.
+        """
+        found: list[Addition] = []
+        if relative["role"] == "parent":
+            home = f"{self._bluesky}/parent"
+        else:
+            above = f"{self._entry}/{SUB_RUNS}"
+            found.append(additions.Group(above, "NXcollection"))
+            home = self._names.path(above, f"{relative['plan_name']}_{str(relative['uid'])[:8]}")
+        entry, about = f"/{relative['entry']}", {"description": "as seen from this file's folder"}
+        return [
+            *found,
+            additions.Group(home, "NXcollection"),
+            additions.Field(f"{home}/uid", str(relative["uid"])),
+            additions.Field(
+                f"{home}/file", str(relative["relative"]), {"description": "as seen from this file's folder"}
+            ),
+            additions.Field(f"{home}/entry", entry),
+            additions.External(f"{home}/start", str(relative["file"]), f"{entry}/bluesky/start"),
+        ]
 
     def extend(self, stream: Stream, descriptor: Document) -> list[Addition]:
         """Columns of a stream in ``measurement``, its bookkeeping and device configuration in ``bluesky``."""

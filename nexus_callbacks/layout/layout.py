@@ -42,13 +42,15 @@ class Recipe:
     """Definitions that were merged: (name, version, SHA-256)."""
     version: str = ""
     """Version of nexus_callbacks."""
+    entry: str = "entry"
+    """Name of the run's entry."""
 
 
 class Layout:
     """The file to be, of one run."""
 
-    def __init__(self, recipe: Recipe, entry: str = "/entry") -> None:
-        self.entry = entry
+    def __init__(self, recipe: Recipe) -> None:
+        self.entry = entry = f"/{recipe.entry}"
         self._recipe = recipe
         tree = recipe.tree
         names = Names([entry, *(f"{entry}/{path}" for path, _ in tree.walk()), f"{entry}/{PROCESS}"])
@@ -62,6 +64,10 @@ class Layout:
         """What the start document, the profile and the definition's constants give."""
         root = additions.Group(self.entry, self._recipe.tree.nx_class)
         return [root, *self._template.begin(start), *self._generic.begin(start)]
+
+    def related(self, relative: Document) -> list[Addition]:
+        """A link to a run within which this one was made, or to one that was made within this."""
+        return self._generic.related(relative)
 
     def extend(self, descriptor: Document) -> tuple[Stream, list[Addition]]:
         """Columns, frames and configuration of a new stream or of a reconfigured one."""

@@ -279,16 +279,24 @@ class Template:
         for slot, fitted, unit in made:
             found += [*self._parents(slot.path), self._field(slot.path, slot.field, fitted, unit, value.attributes)]
         unit = made[0][2]
-        self._filled(variable, value.origin, given, unit, misfits)
+        source = self._bindings[variable].source.scheme
+        final = source == "stop" or self._bindings[variable].convert or self._record(variable) == "final"
+        self._filled(variable, value.origin, given, unit, misfits, "final" if final else "initial")
         return found
 
     def _filled(
-        self, variable: str, origin: str, given: str | None, unit: str | None, remarks: Sequence[str] = ()
+        self,
+        variable: str,
+        origin: str,
+        given: str | None,
+        unit: str | None,
+        remarks: Sequence[str] = (),
+        record: str = "",
     ) -> None:
         wanted = any(slot.field.units for slot in self._slots[variable])
         reason = "written without units: the device gives none" if wanted and not unit else "; ".join(remarks)
         self.outcomes[variable] = self.outcomes[variable].with_(
-            filled=True, origin=origin, unit_from=given, unit_to=unit, reason=reason
+            filled=True, origin=origin, unit_from=given, unit_to=unit, reason=reason, record=record
         )
 
     def _grow(self, variable: str, stream: Stream) -> list[Addition]:

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import h5py
+
 from nexus_callbacks import units
 from nexus_callbacks.validation import allowed
 from nexus_callbacks.validation.nodes import join
@@ -215,12 +217,19 @@ def _collecting(validate: ModuleType, tree: ModuleType, entry: str, locking: boo
             # What stands beside the entry may be another thousand of them, or a link to where no program comes back.
             here = self.nxpath
             if here == entry or not entry.startswith(join(here, "")):
-                return super()._readchildren()
+                children = super()._readchildren()
+                return {name: child for name, child in children.items() if not self._leads_out(name)}
             name = entry.removeprefix(join(here, "")).partition("/")[0]
             self.nxpath = join(here, name)
             children = {name: self._readgroup(name)}
             self.nxpath = here
             return children
+
+        def _leads_out(self, name: str) -> bool:
+            # Into another entry of the file, which is looked at itself.
+            link = self.get(self.nxpath).get(name, getlink=True)
+            path = link.path if isinstance(link, h5py.SoftLink) else entry
+            return path.startswith("/") and path != entry and not path.startswith(join(entry, ""))
 
         def _readdata(self, name: str) -> Any:
             # nexusformat takes a virtual dataset for a stack of whole sources, and so ten frames of one source for one.

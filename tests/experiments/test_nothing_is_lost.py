@@ -18,6 +18,7 @@ from event_model import compose_run
 from ophyd.sim import hw as make_hardware
 
 from nexus_callbacks import NexusWriter, validate
+from nexus_callbacks.datasets import Target
 from nexus_callbacks.journal.recovery import recover, recover_from
 
 PROVENANCE = {"file_name", "file_time", "state", "state_reason"}
@@ -250,7 +251,9 @@ def test_a_run_that_went_on_in_a_fallback_is_recovered_whole(tmp_path, spool, mo
     stream = run.compose_descriptor(name="primary", data_keys={"x": {"dtype": "number", "shape": [], "source": "s"}})
     places = Spool(spool, [tmp_path / "second"])
     session = places.session()
-    header = {"uid": run.start_doc["uid"], "target": str(tmp_path / "data" / "x.h5"), "directory": str(tmp_path)}
+    file = tmp_path / "data" / "x.h5"
+    target = Target(file, file).to_dict()
+    header = {"uid": run.start_doc["uid"], "target": target, "directory": str(tmp_path)}
     first = session.journal("r", {**header, "created": 1.0})
     second = session.journal("r", {**header, "created": 2.0}, after=first.path)
     first.append("start", run.start_doc)
