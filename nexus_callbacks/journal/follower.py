@@ -26,6 +26,10 @@ FLUSH_INTERVAL = 0.5
 """In s: so often rows are brought into the files and journals to the disk; with the wake interval a reader is less
 than 1 s behind (design D6)."""
 
+PAUSE = 50e-6
+"""In s a document: as long as a run goes on, the RunEngine's thread has the interpreter to itself for so long after each
+batch. What comes faster waits in the journal, and costs no more time in the end."""
+
 OpenRun = Callable[[], Run]
 """Opens the file of a run, when the follower comes to it."""
 Finished = Callable[[Run, bool], None]
@@ -95,6 +99,11 @@ class Followed:
                     return
         self._memory.append((name, document))
 
+    @property
+    def put(self) -> Callable[[str, Document], None] | None:
+        """The short way for the next document, as long as it does not raise; None if there is no journal."""
+        return self._journals[-1].append if self._journals and not self._in_memory else None
+
     def _next_journal(self, error: OSError | None) -> bool:
         """Begin the run's journal, or go on in the next place when one is full."""
         after = self._journals[-1].path if self._journals else None
@@ -125,8 +134,8 @@ class Followed:
 
     # -- the follower's thread ---------------------------------------------------------------------------------------
 
-    def advance(self) -> bool:
-        """Bring some more of what was appended into the run; False if there is nothing left to do now.
+    def advance(self) -> int:
+        """Bring some more of what was appended into the run; the number of documents, 0 if there is nothing left now.
 
         Raises
         ------
@@ -134,13 +143,17 @@ class Followed:
             The disk does not take it; the documents stay.
         """
         if self._run is None:
-            self._run = self._open_run()
+            try:
+                self._run = self._open_run()
+            except FileNotFoundError as error:  # No disk gives it back: it would be waited for without end.
+                self.give_up(f"the file was removed before it was written ({error})")
+                return 0
         ended = self.ended.is_set()  # Asked first: what was appended before is read below.
         documents = self._next()
         if not documents:
             if ended and not self.complete.is_set():
                 self._finish()
-            return False
+            return 0
         self._waiting.extend(documents)
         while self._waiting:
             name, document = self._waiting[0]
@@ -154,7 +167,7 @@ class Followed:
             except Exception as error:  # One document of a device's or plan's own making must not stop the others.
                 self._tell(f"{self._run.path}: a document of kind {name!r} could not be written: {error!r}")
             self._waiting.popleft()
-        return True
+        return len(documents)
 
     def _next(self) -> list[tuple[str, Document]]:
         if self._waiting:
@@ -278,6 +291,9 @@ class Follower:
     def _work(self) -> None:
         flushed = time.monotonic()
         while True:
+            # Before all else: a run that begins has the RunEngine busy, and the file can wait for as long.
+            self._wake.wait(WAKE_INTERVAL)
+            self._wake.clear()
             with self._lock:
                 self._followed = [each for each in self._followed if not each.complete.is_set()]
                 if not self._followed:
@@ -289,8 +305,6 @@ class Follower:
                 flushed = time.monotonic()
             for each in followed:
                 self._care(each, due)
-            self._wake.wait(WAKE_INTERVAL)
-            self._wake.clear()
 
     def _care(self, each: Followed, due: bool) -> None:
         try:
@@ -298,8 +312,9 @@ class Follower:
                 if not due:
                     return
                 each.retry()
-            while each.advance():
-                pass
+            while taken := each.advance():
+                if not each.ended.is_set():
+                    self._wake.wait(taken * PAUSE)
             if due:
                 each.flush()
         except OSError as error:
