@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +28,7 @@ from nexus_callbacks.journal.recovery import recover_from
 from nexus_callbacks.journal.spool import Session, Spool
 from nexus_callbacks.layout.layout import Recipe
 from nexus_callbacks.recipes import Recipes
+from nexus_callbacks.relations import RELATIVE, Relations
 from nexus_callbacks.routing import Router
 from nexus_callbacks.run import Run
 
@@ -35,9 +36,43 @@ log = logging.getLogger("nexus_callbacks")
 
 FLUSH_INTERVAL = 1.0
 """Rows are brought into the file when this many s have passed since they last were (design D6)."""
+PATIENCE = 10.0
+"""In s: so long a look-up in :attr:`NexusWriter.files` waits for a file to be complete."""
 CLOSED = "the writer was closed before the run stopped"
 MOST_TOLD = 1000
 """Messages that are remembered, so that each is told once; a session of months must not fill the memory with them."""
+
+
+class Written(Mapping[str, Path]):
+    """Files of runs by their uid.
+
+    To look up the file of a run that has ended waits until it is complete, so that it can be opened: usually some
+    ms, at most :data:`PATIENCE` on a disk that stalls. Of a run that is acquired the path comes at once.
+    """
+
+    def __init__(self, wait: Callable[[str], None]) -> None:
+        self._wait = wait
+        self._paths: dict[str, Path] = {}
+
+    def put(self, uid: str, path: Path) -> None:
+        """Note a run's file."""
+        self._paths[uid] = path
+
+    def __getitem__(self, uid: str) -> Path:
+        self._wait(uid)
+        return self._paths[uid]
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._paths))
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __repr__(self) -> str:
+        return repr(self._paths)
 
 
 class NexusWriter:
@@ -64,7 +99,8 @@ class NexusWriter:
         True, or the folder of a spool: documents are appended to a journal, and a thread of the writer's own brings
         them into the file, so that a slow or full disk never holds the scan up and nothing is lost with the session
         (:func:`~nexus_callbacks.journal.recovery.recover`). The file is complete a moment after the run has stopped:
-        see :meth:`wait`. False: each document is written as it comes, and the file is complete when the run is.
+        :attr:`files` waits for it, and so does :meth:`wait`. False: each document is written as it comes, the scan
+        waits for the disk, and what was not flushed is lost with the session.
 
     Raises
     ------
@@ -77,15 +113,16 @@ class NexusWriter:
         directory: str | Path = ".",
         profile: str | Path | None = None,
         signals: Signals | None = None,
-        journal: bool | str | Path = False,
+        journal: bool | str | Path = True,
     ) -> None:
         self.directory = Path(directory).expanduser().absolute()
-        self.files: dict[str, Path] = {}
+        self.files = Written(self._wait_for)
         """Run uid → its file, from the start document on."""
-        self.masters: dict[str, Path] = {}
-        """Run uid → the experiment's master file, from the stop document on."""
+        self.masters = Written(self._wait_for)
+        """Run uid → the experiment's master file, when the run has ended."""
         self._recipes = Recipes(profile, signals)
         self._targets: dict[str, Target] = {}
+        self._relations = Relations()
         self._skeleton = cache(lambda entry: hdf5.skeleton({"creator": "nexus_callbacks", "default": entry}))
         self._router = Router()
         self._lock = threading.RLock()
@@ -167,6 +204,10 @@ class NexusWriter:
         """
         return self._follower is None or os.getpid() != self._pid or self._follower.wait(timeout)
 
+    def _wait_for(self, uid: str) -> None:
+        if self._follower is not None and os.getpid() == self._pid:
+            self._follower.wait(PATIENCE, uid)
+
     def close(self) -> None:
         """Close the files of runs that did not stop; they are marked as incomplete. Waits for the others."""
         if os.getpid() != self._pid:
@@ -175,6 +216,8 @@ class NexusWriter:
             self._abandon(uid, CLOSED)
         for uid in list(self._journaled):
             self._end(uid, CLOSED)
+        if self._follower is not None:
+            self._follower.end()
         self.wait()
         if self._session is not None:
             self._session.close()
@@ -205,14 +248,14 @@ class NexusWriter:
             if isinstance(error, Exception):
                 raise _refused(error) from error
             raise
-        self.files[uid] = target.path
+        self.files.put(uid, target.path)
         if run is not None:
             self._runs[uid] = run
-        parent = self._parent(doc)
         self._targets[uid] = target
+        told = self._relations.begin(doc, target, self._router.runs)
         self._router.open(uid)
-        if parent is not None:
-            self._relate(doc, parent)
+        for each, relative in told:
+            self._pass_on(each, RELATIVE, relative)
 
     def _place(self, start: Document) -> Target:
         """Make the file of a run, or a place in that of its dataset."""
@@ -225,23 +268,6 @@ class NexusWriter:
             return datasets.alone(wanted, self._skeleton)
         except (OSError, ValueError) as error:
             raise FaultError([_unwritable(wanted.parent, error)]) from error
-
-    def _parent(self, start: Document) -> str | None:
-        """Uid of the run within which one starts: the one that it names, else the last one that is open."""
-        named = start.get("parent_run")
-        return str(named) if named else next(reversed(self._router.runs), None)
-
-    def _relate(self, start: Document, parent: str) -> None:
-        """Link a run and its parent to each other; a parent that has ended is left as it is."""
-        uid = str(start["uid"])
-        above, here = self._targets.get(parent), self._targets[uid]
-        if above is None:
-            return  # Another session's: its uid is in the start document.
-        link = {"role": "parent", "uid": parent, **_where(above, here)}
-        self._pass_on(uid, "relative", link)
-        if parent in self._router.runs:
-            plan = str(start.get("plan_name", "run"))
-            self._pass_on(parent, "relative", {"role": "child", "uid": uid, **_where(here, above), "plan_name": plan})
 
     def _pass_on(self, uid: str, name: str, doc: Document) -> None:
         try:
@@ -328,11 +354,11 @@ class NexusWriter:
 
     def _flush(self) -> None:
         self._flushed = time.monotonic()
-        for uid, run in list(self._runs.items()):
+        for run in list(self._runs.values()):
             try:
                 run.write_rows()
             except Exception as error:  # Its rows stay pending; the other runs go on.
-                self._tell(f"{self.files[uid]}: rows could not be written yet: {error}")
+                self._tell(f"{run.path}: rows could not be written yet: {error}")
 
     def _finished(self, target: Target, run: Run, stopped: bool) -> None:
         """Put a run that has ended into its dataset's file, and into the master if it ended with a stop document."""
@@ -359,13 +385,14 @@ class NexusWriter:
         except MasterError as error:
             self._tell(f"{run.path.name} is complete but not in the master file: {error}")
             return
-        self.masters[str(run.start["uid"])] = wanted.master
+        self.masters.put(str(run.start["uid"]), wanted.master)
 
     # -- faults ----------------------------------------------------------------------------------------------------
 
     def _failed(self, uid: str | None, name: str, error: Exception) -> None:
         """A document could not be written: say so, and keep the scan and the rest of the file going."""
-        where = self.files.get(uid or "", "no file")
+        target = self._targets.get(uid or "")
+        where = target.path if target else "no file"
         self._tell(f"{where}: a document of kind {name!r} could not be written: {type(error).__name__}: {error}")
         log.debug("the document was of kind %r", name, exc_info=error)
         if name == "stop" and uid in self._runs:
@@ -407,6 +434,7 @@ def _wait_at_exit() -> None:
     )
     with contextlib.suppress(KeyboardInterrupt):
         for follower in list(_followers):
+            follower.end()
             follower.wait()
 
 
@@ -420,12 +448,6 @@ def _leave_to_parent() -> None:
 
 atexit.register(_wait_at_exit)
 os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-def _where(target: Target, other: Target) -> dict[str, str]:
-    """Where a run is, for a document of kind ``relative`` to another run."""
-    relative = os.path.relpath(target.path, other.path.parent)
-    return {"file": str(target.path), "relative": relative, "entry": target.entry}
 
 
 def _refused(error: Exception) -> FaultError:

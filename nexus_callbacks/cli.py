@@ -299,7 +299,7 @@ def replay_documents(
     """Write the files of recorded runs, as if they were measured now. Existing files are left alone."""
     console = _console(as_json)
     try:
-        writer = NexusWriter(output, profile)
+        writer = NexusWriter(output, profile, journal=False)  # The documents are safe already.
     except FaultError as error:
         _refuse(error)
     faults: list[Fault] = []

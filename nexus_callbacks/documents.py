@@ -224,6 +224,6 @@ def text_of(value: Any) -> str:
     """Text of anything, whatever its class does; what UTF-8 cannot hold is escaped."""
     try:
         text = value if isinstance(value, str) else str(value)
-    except Exception as error:  # A device's own class, which may do anything here.
-        text = f"<{type(value).__name__} without a text: {type(error).__name__}>"
+    except Exception:  # A device's own class, which may do anything here.
+        text = f"<{type(value).__name__} without a text>"
     return text.encode("utf-8", "backslashreplace").decode()

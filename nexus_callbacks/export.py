@@ -27,10 +27,12 @@ from suitcase.utils import MemoryBuffersManager, MultiFileManager, SuitcaseUtils
 
 from nexus_callbacks import hdf5
 from nexus_callbacks.beamline.bindings import Signals
+from nexus_callbacks.datasets import Target
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
 from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.recipes import Recipes
+from nexus_callbacks.relations import RELATIVE, Relations
 from nexus_callbacks.routing import Router
 from nexus_callbacks.run import Run
 from nexus_callbacks.values import safe_part
@@ -125,6 +127,7 @@ class Serializer(DocumentRouter):
         self._router = Router()
         self._runs: dict[str, Run] = {}
         self._told: set[str] = set()
+        self._relations = Relations()
         self._waiting, self._flushed = 0, time.monotonic()
 
     @property
@@ -165,7 +168,10 @@ class Serializer(DocumentRouter):
                 raise
             message = f"it cannot be written: {type(error).__name__}: {error}"
             raise FaultError([Fault(message, Place("start document"))]) from error
+        told = self._relations.begin(doc, Target(path, path), self._router.runs)
         self._router.open(uid)
+        for each, relative in told:
+            self._runs[each].feed(RELATIVE, relative)
         return doc
 
     def _reserve(self, postfix: str) -> Path:

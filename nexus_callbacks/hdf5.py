@@ -117,10 +117,10 @@ os.register_at_fork(after_in_child=_turn_to_memory)
 
 
 def skeleton(attributes: Mapping[str, Any]) -> bytes:
-    """The content of a NeXus file that has only its root's attributes."""
+    """The content of a NeXus file that is being written and has only its root's attributes."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=LIBVER) as file:
-        set_attributes(file, {"NX_class": "NXroot", **attributes})
+        set_attributes(file, {"NX_class": "NXroot", **attributes, "state": "writing"})
     return buffer.getvalue()
 
 

@@ -77,7 +77,7 @@ def replay(
         The profile is faulty or the directory cannot be written; or, with the files of all other runs written, start
         documents were refused; or the recording is damaged, with all before that written.
     """
-    with NexusWriter(directory, profile) as writer:
+    with NexusWriter(directory, profile, journal=False) as writer:  # The documents are safe already.
         faults = feed(writer, gen)
     if faults:
         raise FaultError(faults)

@@ -21,6 +21,7 @@ from nexus_callbacks.frames.assets import Assets
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.coverage import Coverage
 from nexus_callbacks.layout.layout import Layout, Recipe
+from nexus_callbacks.relations import RELATIVE
 from nexus_callbacks.values import column
 
 Tell = Callable[[str], None]
@@ -70,7 +71,7 @@ class Run:
         self._lost: set[str] = set()
         self._takes: dict[str, Callable[[Document], None]] = {
             "start": self._start,
-            "relative": self._relative,
+            RELATIVE: self._relative,
             "descriptor": self._descriptor,
             "event": partial(self._rows, "event"),
             "event_page": partial(self._rows, "event_page"),
@@ -100,7 +101,6 @@ class Run:
     def _start(self, document: Document) -> None:
         self.start = document
         self._writer.root({"file_name": self.path.name, "file_time": iso_time(document["time"], self._zone)})
-        self._writer.state("writing")
         self._writer.apply(self._layout.begin(document))
         self._writer.flush()
 

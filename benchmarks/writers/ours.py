@@ -16,7 +16,7 @@ def has_journal() -> bool:
 
 def inline(folder: Path) -> NexusWriter:
     """NexusWriter as it is without being told anything."""
-    return NexusWriter(folder)
+    return NexusWriter(folder, journal=False)
 
 
 def journaled(folder: Path) -> NexusWriter:

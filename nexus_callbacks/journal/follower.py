@@ -27,8 +27,10 @@ FLUSH_INTERVAL = 0.5
 than 1 s behind (design D6)."""
 
 PAUSE = 50e-6
-"""In s a document: as long as a run goes on, the RunEngine's thread has the interpreter to itself for so long after each
-batch. What comes faster waits in the journal, and costs no more time in the end."""
+"""In s a document: as long as a run goes on, the RunEngine's thread has the interpreter to itself for so long after
+each batch. What comes faster waits in the journal, and costs no more time in the end."""
+PATIENCE = 5.0
+"""In s: so long a session that ends waits for a disk that takes nothing."""
 
 OpenRun = Callable[[], Run]
 """Opens the file of a run, when the follower comes to it."""
@@ -82,6 +84,8 @@ class Followed:
         """Read, and not in the file yet: the disk did not take them."""
         self._run: Run | None = None
         self._reason = ""
+        self.refused: float | None = None
+        """Since when (``time.monotonic``) the disk has taken nothing; None if it does."""
 
     # -- the RunEngine's thread --------------------------------------------------------------------------------------
 
@@ -256,11 +260,13 @@ class Follower:
         self._followed: list[Followed] = []
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._ending = False
 
     def follow(self, followed: Followed) -> None:
         """Take a run."""
         with self._lock:
             self._followed.append(followed)
+            self._ending = False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="nexus-follower", daemon=True)
                 self._thread.start()
@@ -274,12 +280,23 @@ class Follower:
         with self._lock:
             return sum(each.ended.is_set() and not each.complete.is_set() for each in self._followed)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Return when the files of all runs that have ended are complete; False if the time (s) was over before."""
-        end = None if timeout is None else time.monotonic() + timeout
-        with self._lock:
-            ended = [each for each in self._followed if each.ended.is_set()]
+    def end(self) -> None:
+        """The session ends: what a disk takes nothing of for :data:`PATIENCE` is left to ``recover``."""
+        self._ending = True
         self._wake.set()
+
+    def wait(self, timeout: float | None = None, uid: str | None = None) -> bool:
+        """Return when the files of all runs that have ended are complete; False if the time (s) was over before.
+
+        Of one run only with its ``uid``. In the follower's own thread, which completes them, there is no waiting.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        if threading.current_thread() is self._thread:
+            return False
+        with self._lock:
+            ended = [each for each in self._followed if each.ended.is_set() and uid in (None, each.uid)]
+        if ended:
+            self._wake.set()
         return all(each.complete.wait(None if end is None else max(end - time.monotonic(), 0)) for each in ended)
 
     def leave_to_parent(self) -> None:
@@ -317,9 +334,13 @@ class Follower:
                     self._wake.wait(taken * PAUSE)
             if due:
                 each.flush()
+            each.refused = None
         except OSError as error:
             # A full or stalling disk only lengthens the journal. What was read waits, and is tried again.
             self._tell(f"run {each.uid}: the disk does not take it now, the journal keeps it: {error}")
+            each.refused = each.refused or time.monotonic()
+            if self._ending and time.monotonic() - each.refused > PATIENCE:
+                each.give_up(f"the session ends and the disk does not take it: {error}")
         except Exception as error:
             log.debug("the follower failed", exc_info=error)
             each.give_up(f"it could not be written: {type(error).__name__}: {error}")

@@ -306,6 +306,8 @@ class Reader:
             self._begin()
         if self._header is not None and self.damage is None:
             self._take(max(limit_bytes, _HEAD.size), found)
+        if found and found[0][0] == HEADER:
+            self.damage, found = Damage(self.offset, "a second header"), []
         if ended and not found and self.damage is None:
             self._end()
         return found

@@ -173,7 +173,7 @@ def _text(value: Any) -> str:
     try:
         return str(value)
     except Exception:  # Whatever an object's own method raises.
-        return f"<{type(value).__qualname__}, which has no text>"
+        return f"<{type(value).__name__} without a text>"
 
 
 def _plain_text(value: str) -> Any:

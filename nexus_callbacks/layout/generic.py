@@ -79,9 +79,7 @@ class Generic:
             *found,
             additions.Group(home, "NXcollection"),
             additions.Field(f"{home}/uid", str(relative["uid"])),
-            additions.Field(
-                f"{home}/file", str(relative["relative"]), {"description": "as seen from this file's folder"}
-            ),
+            additions.Field(f"{home}/file", str(relative["relative"]), about),
             additions.Field(f"{home}/entry", entry),
             additions.External(f"{home}/start", str(relative["file"]), f"{entry}/bluesky/start"),
         ]

@@ -256,3 +256,47 @@ def test_a_refused_run_leaves_nothing_of_its_dataset(RE, writer):
         writer("start", {"uid": "u", "time": "yesterday", "dataset_uid": "d"})
     assert not list(writer.directory.glob("*.h5"))
     assert not list(writer.directory.glob(".*.part"))
+
+
+OWN = """
+<group groupName="${entry}" NX_class="NXentry">
+  <group groupName="instrument" NX_class="NXinstrument">
+    <group groupName="source" NX_class="NXsource">
+      <current NAPItype="NX_FLOAT" units="mA">${current}</current>
+      <last_fill NAPItype="NX_FLOAT" units="mA" record="final">${current_after}</last_fill>
+    </group>
+  </group>
+</group>
+"""
+PROFILE = """
+beamline: b1
+definitions: [own.xml]
+values:
+  current: {from: "data:ring", unit: mA}
+  current_after: {from: "data:ring", unit: mA}
+"""
+
+
+def test_a_dataset_has_the_first_value_of_its_first_run_and_the_last_of_its_last(RE, tmp_path):
+    from ophyd import Signal
+
+    (tmp_path / "own.xml").write_text(OWN)
+    (tmp_path / "profile.yml").write_text(PROFILE)
+    ring = Signal(name="ring", value=200.0)
+    RE.preprocessors.append(bpp.SupplementalData(baseline=[ring]))
+
+    def losing():
+        yield from bps.open_run(md={"dataset_uid": "d"})
+        ring.put(ring.get() - 10)
+        yield from bps.close_run()
+
+    writer = NexusWriter(tmp_path / "data", profile=tmp_path)
+    RE.subscribe(writer)
+    RE(losing())
+    (uid,) = RE(losing())
+    with h5py.File(writer.files[uid]) as file:
+        source = file["entry_dataset/instrument/source"]
+        assert (source["current"][()], source["last_fill"][()]) == (200, 180)
+        assert file["entry/instrument/source/last_fill"][()] == 190
+        assert file["entry_0002/instrument/source/current"][()] == 190
+    assert faults(writer.files[uid]) == []

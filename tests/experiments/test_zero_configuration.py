@@ -290,7 +290,7 @@ def test_a_value_that_nobody_can_store_costs_only_itself(RE, writer, hw):
     hw.det.read = lambda: {**original(), "det": {"value": next(values), "timestamp": 0.0}}
     RE(bp.scan([hw.det], hw.motor, 0, 1, 2))
     with h5py.File(only_file(writer)) as file:
-        assert list(file["entry/measurement/det"].asstr()) == ["<Odd without a text: RecursionError>", "2.0"]
+        assert list(file["entry/measurement/det"].asstr()) == ["<Odd without a text>", "2.0"]
         assert list(file["entry/measurement/motor"]) == [0, 1]
         assert file.attrs["state"] == "complete"
 
@@ -457,7 +457,7 @@ from nexus_callbacks import NexusWriter
 
 nexus_callbacks.callback.FLUSH_INTERVAL = 0.0
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-writer = NexusWriter(sys.argv[1])
+writer = NexusWriter(sys.argv[1], journal=sys.argv[2] == "journaled")
 run = compose_run()
 keys = {"x": {"dtype": "array", "shape": [1000], "source": "sim"}}
 stream = run.compose_descriptor(name="primary", data_keys=keys)
@@ -474,8 +474,10 @@ print("the scan went on")
 """
 
 
-def test_a_full_disk_never_ends_the_scan(tmp_path):
-    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+@pytest.mark.parametrize("mode", ["inline", "journaled"])
+def test_a_full_disk_never_ends_the_scan(tmp_path, mode):
+    """Nor, as long as no room is made, the session for ever: journals, if any, are left to recover."""
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path), mode]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "the scan went on\n", done.stderr
     assert done.returncode == 0
@@ -483,12 +485,13 @@ def test_a_full_disk_never_ends_the_scan(tmp_path):
     (path,) = tmp_path.glob("*.h5")
     with h5py.File(path) as file:
         assert file.attrs["state"] == "writing", "the disk did not take what came after the last flush"
-        rows = file["entry/measurement/x"][:, 0]
+        rows = file["entry/measurement/x"][:, 0] if mode == "inline" else [0]
         assert list(rows) == list(range(len(rows)))
-        assert 10 < len(rows) < 100
+        assert mode == "journaled" or 10 < len(rows) < 100
 
 
-def test_a_file_that_was_removed_while_it_was_written_is_told(writer, caplog):
+def test_a_file_that_was_removed_while_it_was_written_is_told(tmp_path, caplog):
+    writer = NexusWriter(tmp_path, journal=False)
     run, stream = compose(["x"])
     writer("start", run.start_doc)
     only_file(writer).unlink()
@@ -517,11 +520,12 @@ def test_closing_marks_runs_that_did_not_stop(writer, hw):
         assert "closed before" in file.attrs["state_reason"]
 
 
-def test_rows_are_seen_by_a_reader_while_the_scan_runs(writer, tmp_path, monkeypatch):
+def test_rows_are_seen_by_a_reader_while_the_scan_runs(tmp_path, monkeypatch):
     """Rows reach the file as soon as the flush interval has passed, with no lock in the reader's way."""
     from event_model import compose_run
 
     monkeypatch.setattr("nexus_callbacks.callback.FLUSH_INTERVAL", 0.0)
+    writer = NexusWriter(tmp_path, journal=False)
     run = compose_run()
     stream = run.compose_descriptor(name="primary", data_keys={"x": {"dtype": "number", "shape": [], "source": "sim"}})
     writer("start", run.start_doc)

@@ -168,7 +168,7 @@ def run_of(keys):
 
 
 def test_the_room_that_was_made_for_a_flush_is_given_back(tmp_path):
-    writer = NexusWriter(tmp_path)
+    writer = NexusWriter(tmp_path, journal=False)
     run, stream = run_of(["x"])
     writer("start", run.start_doc)
     (path,) = writer.files.values()
@@ -181,7 +181,7 @@ def test_the_room_that_was_made_for_a_flush_is_given_back(tmp_path):
 
 
 def test_rows_do_not_wait_for_a_flush_when_there_are_many(tmp_path):
-    writer = NexusWriter(tmp_path)
+    writer = NexusWriter(tmp_path, journal=False)
     run, stream = run_of(["x"])
     writer("start", run.start_doc)
     writer("descriptor", stream.descriptor_doc)

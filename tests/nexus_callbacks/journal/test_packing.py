@@ -242,7 +242,7 @@ def test_what_turns_into_an_array_is_kept_as_that():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(Odd(), "an odd thing"), (Mute(), "<Mute, which has no text>"), (Decimal("1.50"), "1.50"), (int, "<class 'int'>")],
+    [(Odd(), "an odd thing"), (Mute(), "<Mute without a text>"), (Decimal("1.50"), "1.50"), (int, "<class 'int'>")],
 )
 def test_what_cannot_be_kept_becomes_text_and_is_told(value, text):
     found, lost = there_and_back(value)
