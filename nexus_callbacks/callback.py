@@ -280,6 +280,7 @@ class NexusWriter:
         run = self._open(target, recipe)
         try:
             run.feed("start", doc)
+            run.write_rows()  # The next flush comes with a later document, and that may be long after.
         except BaseException as error:
             run.close()
             if isinstance(error, OSError):

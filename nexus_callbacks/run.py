@@ -102,7 +102,6 @@ class Run:
         self.start = document
         self._writer.root({"file_name": self.path.name, "file_time": iso_time(document["time"], self._zone)})
         self._writer.apply(self._layout.begin(document))
-        self._writer.flush()
 
     def _relative(self, document: Document) -> None:
         self._writer.apply(self._layout.related(document))
