@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,9 @@ Document = Mapping[str, Any]
 
 BASELINE = "baseline"
 PRIMARY = "primary"
+INTERRUPTIONS = "interruptions"
+MONITOR = "_monitor"
+"""What bluesky puts after a signal's name for the stream of its monitor, where the plan gives no other name."""
 STREAMED = "STREAM:"
 """What ``external`` begins with where stream_datum tells of the frames (bluesky)."""
 
@@ -40,9 +43,12 @@ class DataKey:
     external: str
     """Not empty if the values are in a file of the device's own; ``STREAM:`` if stream_datum tells of them, else
     (legacy ``FILESTORE:``…) the events hold the ids of datums."""
-    precision: int | None
     device: str
     """Name of the device that read it; empty where the descriptor does not say."""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """What else is to be kept beside the values (:func:`described`)."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """Name and type of each field of a structured array; ``dtype_numpy`` is None then."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,11 @@ class Stream:
         return found
 
 
+def is_log(stream: str) -> bool:
+    """Whether a stream is what a monitor saw or when the plan was interrupted, and not the points of a plan."""
+    return stream.endswith(MONITOR) or stream == INTERRUPTIONS
+
+
 def merged(known: Stream, new: Stream) -> Stream:
     """What two descriptors of one stream say together; the configuration is the later one's."""
     return replace(
@@ -83,17 +94,27 @@ def stream_of(descriptor: Document) -> Stream:
     """Read a descriptor."""
     owners = {key: device for device, keys in (descriptor.get("object_keys") or {}).items() for key in keys}
     keys = {name: _data_key(name, spec, owners) for name, spec in (descriptor.get("data_keys") or {}).items()}
-    hints: Mapping[str, Any] = descriptor.get("hints") or {}
-    hinted = [f for device in hints.values() for f in (device or {}).get("fields", ()) if f in keys]
-    configuration: Mapping[str, Any] = descriptor.get("configuration") or {}
+    # A device of one's own may write anything into its hints, which are not worth its data.
+    hints = {device: spec for device, spec in _mapping(descriptor.get("hints")).items() if isinstance(spec, Mapping)}
+    hinted = [f for spec in hints.values() for f in named(spec, "fields") if f in keys]
+    configuration = {d: spec for d, spec in _mapping(descriptor.get("configuration")).items() if _mapping(spec)}
     return Stream(
         name=descriptor.get("name", PRIMARY),
         keys=keys,
         configuration={device: dict(spec.get("data") or {}) for device, spec in configuration.items()},
         configuration_keys={device: dict(spec.get("data_keys") or {}) for device, spec in configuration.items()},
         hinted=tuple(dict.fromkeys(hinted)),
-        nx_classes={device: spec["NX_class"] for device, spec in hints.items() if (spec or {}).get("NX_class")},
+        nx_classes={device: spec["NX_class"] for device, spec in hints.items() if _is_class(spec.get("NX_class"))},
     )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _is_class(name: Any) -> bool:
+    """Whether a name can be that of a NeXus class."""
+    return isinstance(name, str) and name.startswith("NX") and name.isidentifier() and name.isascii()
 
 
 def _data_key(name: str, spec: Mapping[str, Any], owners: Mapping[str, str]) -> DataKey:
@@ -107,9 +128,56 @@ def _data_key(name: str, spec: Mapping[str, Any], owners: Mapping[str, str]) -> 
         dtype_numpy=dtype_numpy if isinstance(dtype_numpy, str) and dtype_numpy else None,
         units=str(units) if units else None,
         external=str(spec.get("external") or ""),
-        precision=spec.get("precision"),
         device=spec.get("object_name") or owners.get(name, ""),
+        attributes=described(spec),
+        fields=_fields(dtype_numpy) if isinstance(dtype_numpy, list | tuple) else (),
     )
+
+
+def _fields(said: Sequence[Any]) -> tuple[tuple[str, str], ...]:
+    """Fields of a structured type, as event-model has them: (name, type); empty if they are none."""
+    try:
+        found = tuple((str(name), str(kind)) for name, kind in said)
+        np.dtype(list(found))
+    except (TypeError, ValueError):
+        return ()
+    return found
+
+
+MOST_CHOICES = 256
+"""Choices of an enumeration that are kept as an attribute, which HDF5 limits to 64 kB; EPICS has 16."""
+_LIMITS = {"lower_ctrl_limit": "limits_control_low", "upper_ctrl_limit": "limits_control_high"}
+"""ophyd's names of the limits that event-model has as ``limits.control``."""
+
+
+def described(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a data key says of its values besides type, shape and units, as flat attributes.
+
+    ``precision`` (digits), ``choices`` (of an enumeration; ophyd's ``enum_strs``), ``dims`` (names of the dimensions),
+    and event-model's limits in the units of the values: ``limits_control_low``, ``limits_alarm_high``,
+    ``limits_hysteresis``, ``limits_rds_time_difference`` (ms) …. What is None or no number is left out.
+    """
+    if len(spec) <= 3:  # source, dtype and shape: nothing else, as most keys of most devices.
+        return {}
+    found: dict[str, Any] = {"precision": spec["precision"]} if _is_real(spec.get("precision")) else {}
+    choices = named(spec, "choices") or named(spec, "enum_strs")
+    if 0 < len(choices) <= MOST_CHOICES:
+        found["choices"] = list(choices)
+    dims = spec.get("dims")
+    if isinstance(dims, list | tuple) and dims and all(isinstance(name, str) for name in dims):
+        found["dims"] = list(dims)
+    for name, limit in _mapping(spec.get("limits")).items():
+        for end, value in limit.items() if isinstance(limit, Mapping) else (("", limit),):
+            if _is_real(value):
+                found["_".join(["limits", str(name), *([str(end)] if end else [])])] = value
+    for theirs, mine in _LIMITS.items():
+        if mine not in found and _is_real(spec.get(theirs)):
+            found[mine] = spec[theirs]
+    return found
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def configured(stream: Stream, device: str, name: str) -> tuple[Any, str | None] | None:
@@ -205,7 +273,7 @@ DEEPEST = 100
 def _plain(value: Any, depth: int) -> Any:
     found: Any
     if isinstance(value, np.ndarray | np.generic):
-        found = _plain(value.tolist(), depth) if value.dtype.kind in "biufU" else text_of(value)
+        found = _plain(from_numpy(value), depth)
     elif value is None or isinstance(value, bool | int):
         found = value
     elif isinstance(value, float):
@@ -218,6 +286,18 @@ def _plain(value: Any, depth: int) -> Any:
     else:
         found = text_of(value)
     return found
+
+
+def from_numpy(value: np.ndarray[Any, Any] | np.generic) -> Any:
+    """Python's own value of numpy's, lists of an array; of times their ISO 8601 text.
+
+    Whole, where ``str`` of a large array would leave out its middle.
+    """
+    if value.dtype.kind in "mM":
+        return value.astype(str).tolist()
+    if value.dtype.kind in "fc" and value.dtype.itemsize > (8 if value.dtype.kind == "f" else 16):
+        return value.astype(float if value.dtype.kind == "f" else complex).tolist()  # Python has no such number.
+    return value.tolist()
 
 
 def text_of(value: Any) -> str:

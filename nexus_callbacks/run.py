@@ -7,13 +7,14 @@ other. It keeps the rows which are not written yet, and what its detectors told 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nexus_callbacks.documents import BASELINE, PRIMARY, Document, iso_time, merged
+from nexus_callbacks.documents import BASELINE, PRIMARY, Document, Stream, iso_time, merged
 from nexus_callbacks.files.table import Page, Piece, Rows, Table
 from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.frames import stacks
@@ -69,6 +70,8 @@ class Run:
         self._table_of: dict[str, Table] = {}
         """Uid of a descriptor → the rows of its stream."""
         self._lost: set[str] = set()
+        self._texts: set[str] = set()
+        """Columns that became text although numbers were announced."""
         self._takes: dict[str, Callable[[Document], None]] = {
             "start": self._start,
             RELATIVE: self._relative,
@@ -111,14 +114,34 @@ class Run:
         table = self._tables.get(stream.name)
         if table is None:
             table = self._tables[stream.name] = Table(stream, expected=self._expected(stream.name))
+            table.next_descriptor(document["uid"])
         else:
             self._write_table(table)  # Rows before a reconfiguration belong to the columns known then.
+            self._compare_units(table, stream)
             table.describe(merged(table.stream, stream))
+            table.next_descriptor(document["uid"])
         self._stream_of[document["uid"]] = stream.name
         self._table_of[document["uid"]] = table
         table.columns += [each for each in found if isinstance(each, additions.Column)]
         table.frames += [each for each in found if isinstance(each, additions.Frames)]
         self._writer.apply(found)
+
+    def _compare_units(self, table: Table, stream: Stream) -> None:
+        """Say of a column whose device changes its units in mid-run that it has none which hold for every row."""
+        for key in stream.keys.values():
+            known = table.stream.keys.get(key.name)
+            if known is None or known.units == key.units or not table.count:
+                continue
+            text = f"{key.name!r} of {stream.name} has units {key.units!r} from row {table.count} on, and"
+            text = f"{text} {known.units!r} before: its descriptors tell them"
+            self._tell(f"{self.path.name}: {text}")
+            for number, each in enumerate(table.columns):
+                if each.kind == "data" and each.key == key.name and "units" in each.attributes:
+                    kept = {name: value for name, value in each.attributes.items() if name != "units"}
+                    table.columns[number] = replace(each, attributes=kept)
+                    self._layout.remark(each.path, text)
+                    if self._writer.kind(each.path):
+                        self._writer.apply([additions.Attribute(each.path, {"units": None})])
 
     def _expected(self, stream: str) -> int | None:
         points = self.start.get("num_points")
@@ -226,7 +249,18 @@ class Run:
                 once = last and len(whole) == 1
                 self._writer.append(each, rows, start, expected=table.expected, last=once)
                 start += len(rows)
+            if each.kind == "data" and each.path not in self._texts:
+                self._tell_text(table, each)
         table.done()
+
+    def _tell_text(self, table: Table, each: additions.Column) -> None:
+        """Say once of a column that its values are not the numbers which its device announced."""
+        said = table.stream.keys[each.key].dtype
+        if said != "string" and self._writer.kind(each.path) == ("O", ()):
+            self._texts.add(each.path)
+            text = f"not every value is what its device announced ({said}), so the column is text"
+            self._layout.remark(each.path, text)
+            self._tell(f"{self.path.name}: {each.path}: {text}")
 
     def _pieces(self, table: Table, block: Rows | Page) -> list[Piece]:
         """Pending rows of every column, made before any is written, so that a bad value costs only itself."""
@@ -275,6 +309,9 @@ class Run:
             self._not_linked(frames, linked)
         for remark in linked.remarks:
             self._tell(f"{self.path.name}: {frames.path}: {remark}")
+            self._layout.remark(frames.path, remark)
+        if linked.how == stacks.RAW:
+            self._layout.remark(frames.path, f"{stacks.RAW}: {stacks.MOVED}")
         return stacks.record(stack, linked)
 
     def _not_linked(self, frames: additions.Frames, linked: stacks.Linked) -> None:
@@ -323,6 +360,11 @@ class Run:
         """Last row of a stream."""
         return self._tables[stream].last if stream in self._tables else {}
 
+    def descriptors(self, stream: str) -> Sequence[tuple[int, int]]:
+        """From which row on which descriptor of a stream holds, if it has several."""
+        table = self._tables.get(stream)
+        return table.descriptors if table else ()
+
     def column(self, stream: str, key: str) -> np.ndarray[Any, Any]:
         """A whole column in the order of acquisition, read back from the file.
 
@@ -334,17 +376,30 @@ class Run:
         table = self._tables[stream]
         if stream == BASELINE and key in table.stream.keys:
             return column([row.get(key) for row in table.baseline])
-        for each in table.columns:
-            if (each.kind, each.key, each.convert) == ("data", key, None):
-                return self._writer.read(each.path)
+        for path in table.paths(key):
+            return self._writer.read(path)
         raise ValueError(f"{key!r} has no column in {stream!r}: its values are in a detector's own file")
+
+    def elapsed(self, stream: str) -> np.ndarray[Any, Any]:
+        """Time of each row in s since the start."""
+        return next(self._writer.read(each.path) for each in self._tables[stream].columns if each.kind == "elapsed")
+
+    def stack(self, stream: str, key: str, path: str) -> tuple[tuple[int, ...], str, int] | None:
+        """Shape and type of the frames that are linked at a path, and frames a row; None if they cannot be told."""
+        table = self._tables[stream]
+        frames = next((each for each in table.frames if each.path == path and path not in self._lost), None)
+        if frames is None or self.length(stream, key) == 0:
+            return None
+        there = self._writer.stack(path)
+        shape, dtype = there or ((table.count * frames.per_row, *frames.shape), frames.dtype_numpy)
+        return (shape, dtype, frames.per_row) if dtype and shape[0] == table.count * frames.per_row else None
 
     def written(self, stream: str, key: str) -> tuple[str, tuple[int, ...]] | None:
         """Kind and shape of a row of a key's column in ``measurement``; None if there is none."""
         table = self._tables[stream]
-        for each in table.columns:
-            if (each.kind, each.key, each.convert) == ("data", key, None) and each.path not in self._lost:
-                return self._writer.kind(each.path)
+        for path in table.paths(key):
+            if path not in self._lost:
+                return self._writer.kind(path)
         for frames in table.frames:
             if frames.key == key and frames.path not in self._lost and self.length(stream, key):
                 return "u", frames.shape

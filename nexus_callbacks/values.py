@@ -6,10 +6,11 @@ A value that does not fit is a ``ValueError`` that says so; nothing is guessed a
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import numbers
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -130,9 +131,9 @@ def _integer(value: Any) -> int:
 def column(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     """One array of a column's values, rows first, of a type that HDF5 holds.
 
-    Numbers and booleans keep their type (``None`` among numbers becomes NaN); arrays of one shape become one
-    array. Texts, and anything else (ragged arrays, mixtures, objects), become an array of ``str``: JSON for
-    what is not a text.
+    Numbers, booleans and records keep their type (``None`` among numbers becomes NaN); arrays of one shape become
+    one array, of texts too. Texts, and anything else (ragged arrays, mixtures, objects), become an array of ``str``:
+    JSON for what is not a text (:func:`texts`).
     """
     plain = _plain(values)
     return _checked(values) if plain is None else plain
@@ -156,29 +157,93 @@ def _plain(values: Sequence[Any]) -> np.ndarray[Any, Any] | None:
 def _checked(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     if all(isinstance(v, str) for v in values):
         return texts(values)
+    of_text = _text_arrays(values)
+    if of_text is not None:
+        return of_text
     if any(v is None for v in values) and all(v is None or _is_number(v) for v in values):
         values = [math.nan if v is None else v for v in values]
     try:
         array = np.asarray(values)
     except Exception:  # Ragged, or a device's own class, which may raise anything when it is to become an array.
         return texts(values)
-    if array.dtype.kind not in "biufc" or 0 in array.shape[1:]:  # HDF5 cannot have chunks of nothing.
-        return texts(values)
-    # numpy would quietly make 1 of a True among numbers, and a rounded real number of a large integer.
-    if array.dtype != bool and any(isinstance(v, bool) for v in values):
-        return texts(values)
-    if array.dtype.kind == "f" and any(isinstance(v, int) and abs(v) > MOST_EXACT for v in values):
+    # HDF5 cannot have chunks of nothing.
+    if 0 in array.shape[1:] or not _storable(array.dtype) or _misleads(values, array.dtype):
         return texts(values)
     return array.astype(float) if array.dtype.itemsize > 8 and array.dtype.kind == "f" else array
 
 
+def _misleads(values: Sequence[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether numpy quietly made 1 of a True among numbers, or a rounded real number of a large integer."""
+    if dtype.kind not in "bV" and any(isinstance(v, bool) for v in values):
+        return True
+    return dtype.kind == "f" and any(isinstance(v, int) and abs(v) > MOST_EXACT for v in values)
+
+
 MOST_EXACT = 2**53
 """The largest integer up to which a 64-bit real number is exact."""
-_JSON = (list, tuple, dict, set, frozenset, np.ndarray, np.generic, int, float, type(None))
+
+
+def _storable(dtype: np.dtype[Any]) -> bool:
+    """Whether HDF5 holds elements of a type: numbers, booleans, and records of those and of bytes."""
+    if dtype.names is not None and dtype.fields is not None:
+        return all(_storable(dtype.fields[name][0].base) or dtype.fields[name][0].kind == "S" for name in dtype.names)
+    return dtype.kind in "biufc"
+
+
+def _text_arrays(values: Sequence[Any]) -> np.ndarray[Any, Any] | None:
+    """Arrays of texts, all of one shape, as one array of ``str``; None if the values are something else."""
+    first = values[0]
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    if not (first.dtype.kind in "USO" if isinstance(first, np.ndarray) else isinstance(first, str | bytes)):
+        return None
+    try:
+        array = np.array(list(values), dtype=object)
+    except ValueError:  # ragged
+        return None
+    items = array.ravel().tolist()
+    if array.ndim < 2 or not items or not all(isinstance(v, str | bytes) for v in items):
+        return None
+    return texts(items).reshape(array.shape)
+
+
+def structured(values: Sequence[Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any] | None:
+    """Records that came as lists (from JSON) or arrays in the type that was announced; None if they do not fit it."""
+    if not _storable(dtype):
+        return None
+    try:
+        array = np.array([_records(value, dtype) for value in values])
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return array if array.dtype == dtype and 0 not in array.shape[1:] else None
+
+
+def _records(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    if isinstance(value, np.ndarray | np.void):
+        if value.dtype != dtype:
+            raise ValueError(f"a record of {value.dtype}, not of {dtype}")
+        return np.asarray(value)
+    one = bool(value) and not isinstance(value[0], list | tuple)
+    rows = [tuple(row) for row in ([value] if one else value)]
+    found = np.array(rows, dtype)
+    if not all(map(_holds, found.tolist(), rows)):  # rounded, cut off or wrapped around
+        raise ValueError("a record that its type cannot hold")
+    return found[0] if one else found
+
+
+def _holds(stored: tuple[Any, ...], given: tuple[Any, ...]) -> bool:
+    pairs = [(s.decode(), g) if isinstance(s, bytes) else (s, g) for s, g in zip(stored, given, strict=True)]
+    return all(s == g or (s != s and g != g) for s, g in pairs)  # noqa: PLR0124  # NaN is what is not itself.
 
 
 def texts(values: Sequence[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The values as an array of ``str``: what JSON knows as JSON (no value is ``null``), else its own text."""
+    """The values as an array of ``str``: a text as it is, no value as ``null``, all else as JSON.
+
+    A number has one text whatever type it passed through: a column may hold 1 as an integer, as the real number that
+    it was next to 2.5, or as text from the first row on, depending on which rows were written together. So 1.0 is
+    ``1``, a ``nan`` in a column is ``null`` as no value is, and infinity keeps its name (``Infinity``, which Python's
+    JSON reads).
+    """
     items = [storable(_one_text(v)) for v in values]
     array = np.empty(len(items), dtype=object)
     array[:] = items
@@ -188,9 +253,38 @@ def texts(values: Sequence[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def _one_text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    return documents.to_json(value) if isinstance(value, _JSON) else documents.text_of(value)
+    plain = _plain_text(value, 0)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+
+
+def _plain_text(value: Any, depth: int) -> Any:
+    """A value for JSON, whose numbers do not tell which type they have passed through."""
+    found: Any
+    if isinstance(value, np.ndarray | np.generic):
+        found = _plain_text(documents.from_numpy(value), depth)
+    elif isinstance(value, complex):
+        found = str(value) if value.imag else _real_text(value.real, depth)
+    elif isinstance(value, float):
+        found = _real_text(value, depth)
+    elif value is None or isinstance(value, bool | int):
+        found = value
+    elif isinstance(value, bytes):
+        found = value.decode("utf-8", "backslashreplace")
+    elif isinstance(value, Mapping) and depth < documents.DEEPEST:
+        found = {documents.text_of(key): _plain_text(item, depth + 1) for key, item in value.items()}
+    elif isinstance(value, list | tuple | set | frozenset) and depth < documents.DEEPEST:
+        items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
+        found = [_plain_text(item, depth + 1) for item in items]
+    else:
+        found = documents.text_of(value)
+    return found
+
+
+def _real_text(value: float, depth: int) -> float | int | None:
+    if math.isnan(value) and not depth:
+        return None  # As a value that did not come, which is NaN in a column of numbers.
+    whole = value.is_integer() and abs(value) <= MOST_EXACT and (value or math.copysign(1, value) > 0)
+    return int(value) if whole else value
 
 
 def storable(text: str) -> str:
@@ -208,8 +302,10 @@ def missing(rows: int, like: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def common(dtype: np.dtype[Any], row: tuple[int, ...], piece: np.ndarray[Any, Any]) -> np.dtype[Any] | None:
     """Type for a column of ``dtype`` and row shape ``row`` to which a piece is added; None if only text holds both."""
     kinds = {dtype.kind, piece.dtype.kind}
-    if row != piece.shape[1:] or (kinds & set("Ob") and len(kinds) > 1):
+    if row != piece.shape[1:] or (kinds & set("ObV") and len(kinds) > 1):
         return None
+    if kinds == {"V"}:
+        return dtype if dtype == piece.dtype else None
     if kinds == {"O"}:
         return dtype
     return np.promote_types(dtype, piece.dtype)
@@ -230,10 +326,10 @@ def _is_number(value: Any) -> bool:
 def safe_name(name: str) -> str:
     """A name that HDF5 and NeXus take, made of ``name``.
 
-    NeXus allows letters, digits, ``_`` and, inside, ``.`` (manual, "Rules for Naming"); all else becomes ``_``.
+    Letters, digits and ``_``, no digit first; all else becomes ``_``. NeXus allows dots inside and digits anywhere
+    since 2022 (manual, "Rules for Naming"), but nexusformat's validator does not.
     """
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_.") else "_" for c in name).strip(".")
-    # nexusformat's validator still wants no digit first, as NeXus did until 2022.
+    safe = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
     return f"_{safe}" if not safe or safe[0].isdigit() else safe
 
 

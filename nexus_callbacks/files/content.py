@@ -458,8 +458,11 @@ def _object(text: str) -> Array:
 def _set(node: Any, attributes: Mapping[str, Any]) -> None:
     """Set attributes, which may be there already."""
     for name, value in attributes.items():
-        if not h5a.exists(node, name.encode()):
-            _create(node, {name: value})
+        if value is None or not h5a.exists(node, name.encode()):
+            if value is not None:
+                _create(node, {name: value})
+            elif h5a.exists(node, name.encode()):
+                h5a.delete(node, name.encode())
             continue
         there = h5a.open(node, name.encode())
         if isinstance(value, str) and there.get_type() == TEXT and there.shape == ():

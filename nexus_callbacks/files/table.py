@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from nexus_callbacks.documents import BASELINE, Document, Stream, rows
+from nexus_callbacks.documents import BASELINE, Document, Stream, is_log, rows
 from nexus_callbacks.layout import additions
-from nexus_callbacks.values import column, texts
+from nexus_callbacks.values import column, structured, texts
 
 Row = tuple[int, float, Mapping[str, Any], Mapping[str, Any]]
 """seq_num, time in s since 1970, data, timestamps."""
@@ -168,6 +168,16 @@ class Table:
     """How many rows there may be; None where the plan does not say."""
     full: int = 0
     """Number of rows at which those that are pending should go into the file, so that memory does not fill."""
+    descriptors: list[tuple[int, int]] = field(default_factory=list)
+    """From which row on which descriptor holds (row, number from 1 on), once the stream has several."""
+    _numbers: dict[str, int] = field(default_factory=dict)
+    """Uid of a descriptor → its number."""
+    _paths: dict[str, list[str]] = field(default_factory=dict)
+    _indexed: int = 0
+    """Number of columns that are in ``_paths``."""
+    _log: bool = False
+    """No row takes another's place: what a monitor saw before a pause was there, though bluesky counts it anew (as it
+    does the pauses themselves)."""
     _last: Mapping[str, Any] | Page = field(default_factory=dict)
     _legacy: tuple[str, ...] = ()
     _special: bool = False
@@ -183,6 +193,33 @@ class Table:
         self.stream = stream
         self._legacy = tuple(key.name for key in stream.keys.values() if key.external)
         self._special = bool(self._legacy) or stream.name == BASELINE
+        self._log = is_log(stream.name)
+
+    def paths(self, key: str) -> Sequence[str]:
+        """Where the values of a key stand as they came, unconverted; of 20 000 columns none is looked for."""
+        if self._indexed != len(self.columns):
+            self._paths.clear()
+            for each in self.columns:
+                if each.kind == "data" and each.convert is None:
+                    self._paths.setdefault(each.key, []).append(each.path)
+            self._indexed = len(self.columns)
+        return self._paths.get(key, ())
+
+    def next_descriptor(self, uid: str) -> None:
+        """Take another descriptor of the stream."""
+        self._numbers[uid] = len(self._numbers) + 1
+        if len(self._numbers) == 2:  # Until then there was but one.
+            self.descriptors = [(0, 1)] if self.count else []
+
+    def _under(self, document: Document, first: int) -> None:
+        """Note under which descriptor the rows from ``first`` on came, if there are several."""
+        if len(self._numbers) < 2:
+            return
+        while self.descriptors and self.descriptors[-1][0] >= first:
+            self.descriptors.pop()
+        number = self._numbers[document["descriptor"]]
+        if not self.descriptors or self.descriptors[-1][1] != number:
+            self.descriptors.append((first, number))
 
     @property
     def count(self) -> int:
@@ -205,12 +242,16 @@ class Table:
         """
         if name == "event":
             data = document["data"]
-            return self._take_row((document["seq_num"], document["time"], data, document.get("timestamps") or {}))
+            keep = self._take_row((document["seq_num"], document["time"], data, document.get("timestamps") or {}))
+            self._under(document, self.count - 1)
+            return keep
         if self._take_page(document):
+            self._under(document, self.count - len(document["seq_num"]))
             return None
-        keep: int | None = None
+        keep = None
         for row in rows(name, document):
             stands = self._take_row(row)
+            self._under(document, self.count - 1)
             if stands is not None:
                 keep = stands if keep is None else min(keep, stands)
         return keep
@@ -218,6 +259,8 @@ class Table:
     def _take_row(self, row: Row) -> int | None:
         seq_num, _, data, _ = row
         seq_nums = self.seq_nums
+        if self._log:
+            seq_num = max(seq_num, seq_nums.next)
         keep = self._rewind(seq_nums.before(seq_num)) if seq_num < seq_nums.next else None
         if seq_nums.count == 0:
             self.first = data
@@ -309,7 +352,10 @@ class Table:
 def _piece(block: Rows | Page, each: additions.Column, values: Sequence[Any], start_time: float) -> Piece:
     if each.kind == "data":
         large = _large(values, each)
-        return announced(column(values), each.dtype_numpy) if large is None else large
+        if large is not None:
+            return large
+        records = structured(values, np.dtype(list(each.fields))) if each.fields else None
+        return announced(column(values), each.dtype_numpy) if records is None else records
     if each.kind == "timestamps":
         return block.stamps(each.keys)
     if each.kind == "seq_num":
@@ -368,7 +414,8 @@ def announced(values: np.ndarray[Any, Any], dtype_numpy: str | None) -> np.ndarr
     if not dtype_numpy or values.dtype.kind not in "biuf" or values.dtype == dtype_numpy:
         return values
     try:
-        cast = values.astype(dtype_numpy)
+        with np.errstate(invalid="ignore"):  # NaN has no integer; it is seen below.
+            cast = values.astype(dtype_numpy)
     except (TypeError, ValueError):
         return values
     if cast.dtype.kind not in "biuf":

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from nexus_callbacks import hdf5
 from nexus_callbacks.files.content import Content, Rows
-from nexus_callbacks.frames import links
+from nexus_callbacks.frames import gridded, links
 from nexus_callbacks.frames.stacks import Linked, Stack, relative
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
@@ -45,11 +46,12 @@ class Writer:
         self._content = Content(self._file)
         self._flushed = hdf5.size(self._file)
         self._broken: set[str] = set()
-        content, folder = self._content, path.parent
+        content, folder, file = self._content, path.parent, self._file
         self._carriers: dict[type, Callable[[Any], None]] = {
             additions.Field: lambda each: content.field(each.path, each.value, each.attributes),
             additions.Group: lambda each: content.group(each.path, each.nx_class, each.attributes),
             additions.Link: lambda each: content.link(each.path, each.target),
+            additions.GridFrames: lambda each: gridded.make(file, each),
             additions.External: lambda each: content.external(each.path, relative(each.file, folder), each.target),
             additions.Attribute: lambda each: content.set_attributes(each.path, each.attributes),
         }
@@ -117,6 +119,11 @@ class Writer:
     def kind(self, path: str) -> tuple[str, tuple[int, ...]] | None:
         """numpy's ``dtype.kind`` (O for text) and the shape of a row of a dataset; None if it is not there."""
         return self._content.kind(path)
+
+    def stack(self, path: str) -> tuple[tuple[int, ...], str] | None:
+        """Shape and numpy's type of a dataset of this very file; None of a link, which is not followed."""
+        dataset = self._file[path] if isinstance(self._file.get(path, getlink=True), h5py.HardLink) else None
+        return (dataset.shape, dataset.dtype.str) if isinstance(dataset, h5py.Dataset) else None
 
     def read(self, path: str) -> np.ndarray[Any, Any]:
         """A dataset as it stands in the file."""

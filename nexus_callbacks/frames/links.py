@@ -19,12 +19,10 @@ import numpy as np
 from nexus_callbacks import hdf5
 from nexus_callbacks.frames.formats import FrameRange, format_of
 from nexus_callbacks.frames.headers import HeaderError, Stored
-from nexus_callbacks.frames.stacks import MOST_FILES, Linked, Stack, not_there, relative
+from nexus_callbacks.frames.stacks import MOST_FILES, MOVED, RAW, Linked, Stack, not_there, relative
 
 MOST_SEGMENTS = 2000
 """Places of raw storage in one dataset: HDF5 keeps 24 bytes of each in one message of at most 64 kB."""
-RAW = "external raw storage"
-MOVED = "paths are absolute: after moving the files, nexus-callbacks relink"
 
 Failed = (OSError, KeyError, RuntimeError, ValueError, TypeError)
 """What h5py raises for a file that it cannot read."""
@@ -222,7 +220,7 @@ def _plan(stack: Stack, ranges: Sequence[FrameRange], missing: Container[str], l
     if plan.lost and plan.dtype:
         reasons = plan.reasons() or "the detector told of none"
         plan.remarks.append(
-            f"{plan.lost} of {len(stack)} frames are missing, they read as {_fill(plan.dtype)}: {reasons}"
+            f"{plan.lost} of {len(stack)} frames are missing, they read as {fill_of(plan.dtype)}: {reasons}"
         )
     return plan
 
@@ -327,7 +325,7 @@ def _virtual(
             )
         row += count
     parent = hdf5.require_group(file, path.rpartition("/")[0], "NXcollection")
-    fill = _fill(dtype.str) if plan.lost else None
+    fill = fill_of(dtype.str) if plan.lost else None
     dataset = parent.create_virtual_dataset(path.rpartition("/")[2], layout, fillvalue=fill)
     hdf5.set_attributes(dataset, attributes)
 
@@ -337,7 +335,7 @@ def _source_name(path: str, file: h5py.File) -> str:
     return relative(path, Path(file.filename).parent).replace("%", "%%")
 
 
-def _fill(dtype: str) -> Any:
+def fill_of(dtype: str) -> Any:
     """What a frame that is missing reads as: no value that a detector takes for a measured one, as far as there is."""
     kind = np.dtype(dtype)
     if kind.kind in "fc":

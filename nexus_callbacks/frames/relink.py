@@ -103,7 +103,8 @@ def _relink(file: h5py.File, entry: str, roots: Mapping[str, str], folder: Path)
         found.append(Relinked(stack.path, linked.how, linked.reason, linked.remarks))
         records.append(stacks.record(stack, linked) if linked.how else old)
         if linked.how:
-            _cover(file, entry, stack.path.removeprefix(f"/{entry}/"), "; ".join(linked.remarks))
+            remarks = [*linked.remarks, *([f"{stacks.RAW}: {stacks.MOVED}"] if linked.how == stacks.RAW else [])]
+            _cover(file, entry, stack.path.removeprefix(f"/{entry}/"), "; ".join(remarks))
     _rewrite(file, note, stacks.to_json(records))
     if all(each.how for each in found):  # The places of the others are still those of before.
         file[note].attrs[stacks.FOLDER] = str(folder)

@@ -25,6 +25,9 @@ FOLDER = "folder"
 PARTS = "nexus_callbacks/frames_parts"
 """Path, below its entry, of the datasets that virtual ones are made of where raw storage has gaps or many files."""
 
+RAW = "external raw storage"
+MOVED = "paths are absolute: after moving the files, nexus-callbacks relink"
+
 MOST_FILES = 200_000
 """Files that one dataset is made of; more are a mistake in a document."""
 

@@ -6,13 +6,16 @@ NXcollection only if nobody named their class before, so a :class:`Group` comes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import abc
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-Attributes = Mapping[str, Any]
+from nexus_callbacks.layout.mappings import Mapping
+
+Attributes = abc.Mapping[str, Any]
 Conversion = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 
 
@@ -51,6 +54,8 @@ class Column:
     """The type that the device announced; the values decide where they contradict it."""
     keys: tuple[str, ...] = ()
     """Data keys of ``timestamps``."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """Name and type of the fields of a structured array that the device announced."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,25 @@ class Frames:
     """Shape of one frame."""
     dtype_numpy: str | None
     per_row: int = 1
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GridFrames:
+    """The frames of a scan over a grid in the grid's shape, over the stack of them that is in the file; no copy."""
+
+    path: str
+    source: str
+    """Path of the stack: a dataset or a link to one, which is not opened."""
+    grid: tuple[int, ...]
+    """Shape of the grid."""
+    parts: Sequence[Mapping]
+    """Which rows of the stack stand where; elsewhere there is nothing."""
+    stack: tuple[int, ...]
+    """Shape of the stack: frames, then one frame's."""
+    dtype: str
+    per_row: int = 1
+    """Frames in a row; of several, the grid's cells have that dimension before the frame's own."""
     attributes: Attributes = field(default_factory=dict)
 
 
@@ -91,6 +115,7 @@ class Attribute:
 
     path: str
     attributes: Attributes
+    """None takes the attribute away."""
 
 
-Addition = Group | Field | Column | Frames | Link | External | Attribute
+Addition = Group | Field | Column | Frames | GridFrames | Link | External | Attribute

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from nexus_callbacks import documents
 from nexus_callbacks.documents import BASELINE, PRIMARY, DataKey, Document, Stream
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
-from nexus_callbacks.layout.names import Names, key_attributes
-from nexus_callbacks.layout.plots import Plots, moved_keys
+from nexus_callbacks.layout.names import Names, key_attributes, spec_attributes
+from nexus_callbacks.layout.plots import NUMBERS, Plots, moved_keys
 from nexus_callbacks.layout.readings import Readings
 from nexus_callbacks.layout.template import frame_shape
 from nexus_callbacks.values import column
@@ -114,6 +116,10 @@ class Generic:
         if readings.count(BASELINE) > 1:
             found += self._snapshot("final", readings.last(BASELINE))
         found += self._devices(readings)
+        for stream in self._streams.values():
+            found += self._applies(stream.name, readings)
+            if documents.is_log(stream.name):
+                found += self._logs(stream, readings)
         plots = Plots(self._entry, self._names, self._start, self._columns, self._elapsed)
         for stream in sorted(self._streams.values(), key=lambda each: each.name != PRIMARY):
             if stream.name != BASELINE:
@@ -170,8 +176,13 @@ class Generic:
         stamped = tuple(key.name for key in keys if not key.external)
         if stamped:
             # One dataset for all keys: a dataset a key would double what a run of many signals costs.
-            attributes = {"units": "s", "start": EPOCH, "data_keys": list(stamped)}
+            attributes: dict[str, Any] = {"units": "s", "start": EPOCH}
             path = f"{home}/timestamps{suffix}"
+            if len(stamped) <= MOST_NAMED:
+                attributes["data_keys"] = list(stamped)
+            else:
+                about = {"description": f"Data key of each column of timestamps{suffix}"}
+                found.append(additions.Field(f"{home}/timestamps{suffix}_data_keys", list(stamped), about))
             found.append(additions.Column(path, stream.name, "", "timestamps", attributes, keys=stamped))
         for device, values in stream.configuration.items():
             if not values:
@@ -180,12 +191,65 @@ class Generic:
             found.append(additions.Group(folder, "NXcollection"))
             found.append(additions.Group(self._names.path(folder, device), "NXcollection"))
             of_device = found[-1].path
+            specs = stream.configuration_keys.get(device, {})
             for name, value in values.items():
                 if value is None:
                     continue
-                unit = (stream.configuration_keys.get(device, {}).get(name) or {}).get("units")
-                attributes = {"units": str(unit)} if unit else {}
-                found.append(additions.Field(self._names.path(of_device, name), column([value])[0], attributes))
+                path = self._names.path(of_device, name)
+                attributes = spec_attributes(specs.get(name) or {}, name, path)
+                found.append(additions.Field(path, column([value])[0], attributes))
+        return found
+
+    def _applies(self, stream: str, readings: Readings) -> list[Addition]:
+        """Which descriptor, and with it which configuration, holds for each row of a stream that has several."""
+        begins = readings.descriptors(stream)
+        if not begins:
+            return []
+        rows, numbers = zip(*begins, strict=True)
+        lengths = np.diff([*rows, readings.count(stream)])
+        about = "Number of the row's descriptor: descriptor and configuration, descriptor_2 and configuration_2, …"
+        path = self._names.path(self._home(self._bluesky, stream), "descriptor_number")
+        return [additions.Field(path, np.repeat(numbers, lengths), {"description": about})]
+
+    # -- logs ------------------------------------------------------------------------------------------------------
+
+    def _logs(self, stream: Stream, readings: Readings) -> list[Addition]:
+        """An NXlog for each number that a monitor saw, in ``instrument``: links to its columns, and what sums it up."""
+        found: list[Addition] = []
+        for key in stream.keys.values():
+            written = readings.written(stream.name, key.name)
+            if key.external or written is None or written[0] not in NUMBERS:
+                continue
+            home = self._names.path(f"{self._entry}/instrument", f"{key.name}_log")
+            found.append(additions.Group(f"{self._entry}/instrument", "NXinstrument"))
+            found.append(additions.Group(home, "NXlog"))
+            found.append(additions.Field(f"{home}/description", f"{key.name}, whenever it changed during the run"))
+            found.append(additions.Link(f"{home}/value", self._columns[stream.name, key.name]))
+            found.append(additions.Link(f"{home}/time", self._elapsed[stream.name]))
+            found += self._summary(home, stream.name, key, readings)
+        return found
+
+    def _summary(self, home: str, stream: str, key: DataKey, readings: Readings) -> list[Addition]:
+        """Extremes of a log, its duration, and cues by which a reader finds a time in a long one.
+
+        No average: that of values which come when they change would say more of the changes than of the time.
+        """
+        found: list[Addition] = []
+        of_key = {"units": key.units} if key.units else {}
+        kind, row = readings.written(stream, key.name) or ("", ())
+        if kind in "iuf" and row == ():
+            values = readings.column(stream, key.name).astype(float)
+            values = values[np.isfinite(values)]
+            for name, make in (("minimum", np.min), ("maximum", np.max)) if len(values) else ():
+                found.append(additions.Field(f"{home}/{name}_value", float(make(values)), of_key))
+        times = readings.elapsed(stream)
+        about = {"units": "s"}
+        found.append(additions.Field(f"{home}/duration", float(times[-1] - times[0]), about))
+        if len(times) > CUE:
+            about["start"] = documents.iso_time(self._start["time"], self._zone)
+            index = np.arange(0, len(times), CUE)
+            found.append(additions.Field(f"{home}/cue_timestamp_zero", times[index], about))
+            found.append(additions.Field(f"{home}/cue_index", index))
         return found
 
     # -- instrument ------------------------------------------------------------------------------------------------
@@ -204,17 +268,23 @@ class Generic:
                 if not keys:
                     continue
                 moves = device in motors or bool(axes & set(keys))
-                nx_class = stream.nx_classes.get(device) or ("NXpositioner" if moves else "NXdetector")
+                hinted = stream.nx_classes.get(device, "")
                 if not moves and device not in detectors and device not in stream.nx_classes:
                     continue
-                home = self._names.path(f"{self._entry}/instrument", device)
-                found.append(additions.Group(f"{self._entry}/instrument", "NXinstrument"))
+                nx_class = hinted if hinted in _CLASSES else "NXpositioner" if moves else "NXdetector"
+                if nx_class == "NXmonitor":  # It has its place beside the instrument.
+                    home = self._names.path(self._entry, device)
+                else:
+                    home = self._names.path(f"{self._entry}/instrument", device)
+                    found.append(additions.Group(f"{self._entry}/instrument", "NXinstrument"))
                 found.append(additions.Group(home, nx_class))
                 found.append(additions.Field(f"{home}/{_NAME_FIELD.get(nx_class, 'name')}", device))
-                main = self._main(stream, keys, axes, readings)
-                name = "value" if nx_class == "NXpositioner" else "data"
-                found.append(additions.Link(self._names.path(home, name), self._columns[stream.name, main]))
-                others = [key for key in keys if key != main]
+                others = keys
+                if nx_class in _MAIN_FIELD:
+                    main = self._main(stream, keys, axes, readings)
+                    path = self._names.path(home, _MAIN_FIELD[nx_class])
+                    found.append(additions.Link(path, self._columns[stream.name, main]))
+                    others = [key for key in keys if key != main]
                 if others:  # NXDL has no place for them in the device's own class.
                     more = self._names.path(home, "columns")
                     found.append(additions.Group(more, "NXcollection"))
@@ -230,8 +300,52 @@ class Generic:
         return [*moved, *arrays, *hinted, *keys][0]
 
 
+CUE = 1000
+"""Entries of a log from one cue to the next: 16 kB of times and values to search."""
 EPOCH = "1970-01-01T00:00:00+00:00"
-_NAME_FIELD = {"NXdetector": "local_name"}  # NXDL v2026.01 has no NXdetector/name
+MOST_NAMED = 1024
+"""Data keys that are listed as an attribute; HDF5 has no room for more than 4000, and a dataset takes any number."""
+_NAME_FIELD = {"NXdetector": "local_name", "NXmonitor": "description"}
+"""NXDL v2026.01 has no name of these classes."""
+_MAIN_FIELD = {"NXdetector": "data", "NXmonitor": "data", "NXpositioner": "value", "NXsensor": "value"}
+"""Where the device's own column stands; other classes have no place for any column."""
+_CLASSES = frozenset(
+    {
+        "NXmonitor",
+        "NXactuator",
+        "NXaperture",
+        "NXattenuator",
+        "NXbeam",
+        "NXbeam_stop",
+        "NXbending_magnet",
+        "NXcapillary",
+        "NXcollection",
+        "NXcollimator",
+        "NXcrystal",
+        "NXdetector",
+        "NXdetector_group",
+        "NXdisk_chopper",
+        "NXenvironment",
+        "NXevent_data",
+        "NXfabrication",
+        "NXfermi_chopper",
+        "NXfilter",
+        "NXflipper",
+        "NXguide",
+        "NXhistory",
+        "NXinsertion_device",
+        "NXmirror",
+        "NXmoderator",
+        "NXmonochromator",
+        "NXpolarizer",
+        "NXpositioner",
+        "NXsensor",
+        "NXsource",
+        "NXvelocity_selector",
+        "NXxraylens",
+    }
+)
+"""Classes that a device may hint at: NXDL v2026.01 has them in NXinstrument (NXmonitor in NXentry)."""
 
 
 def _column(path: str, stream: str, key: DataKey) -> Addition:
@@ -239,7 +353,7 @@ def _column(path: str, stream: str, key: DataKey) -> Addition:
     if key.external:
         per_row, shape = frame_shape(key)
         return additions.Frames(path, stream, key.name, shape, key.dtype_numpy, per_row, attributes)
-    return additions.Column(path, stream, key.name, "data", attributes, dtype_numpy=key.dtype_numpy)
+    return additions.Column(path, stream, key.name, "data", attributes, dtype_numpy=key.dtype_numpy, fields=key.fields)
 
 
 def _note(path: str, document: Document) -> list[Addition]:

@@ -63,6 +63,16 @@ class Grid:
         found[self.order[self.order >= 0]] = False
         return found.reshape(self.shape)
 
+    @property
+    def rows(self) -> Array:
+        """Of each cell the row that stands there, -1 where nothing was measured."""
+        found = np.full(math.prod(self.shape), -1)
+        placed = np.flatnonzero(self.order >= 0)
+        # The last row of each place: numpy does not promise which of several assignments to one place stands.
+        places, last = np.unique(self.order[placed][::-1], return_index=True)
+        found[places] = placed[::-1][last]
+        return found.reshape(self.shape)
+
     def place(self, column: Array) -> Array:
         """A column, rows first, with the grid's dimensions in place of the rows.
 
@@ -77,9 +87,8 @@ class Grid:
         if missing and dtype.kind != "f" and _fits_float(column):
             dtype = np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
         found = np.full((size, *column.shape[1:]), fill_of(dtype) if missing else 0, dtype=dtype)
-        # The last row of each place: numpy does not promise which of several assignments to one place stands.
-        places, last = np.unique(self.order[placed][::-1], return_index=True)
-        found[places] = column[placed][::-1][last]
+        rows = self.rows.ravel()
+        found[rows >= 0] = column[rows[rows >= 0]]
         return found.reshape((*self.shape, *column.shape[1:]))
 
 

@@ -93,6 +93,10 @@ class Layout:
         """Note that the value at a path could not be written after all."""
         self._template.lost(path, reason)
 
+    def remark(self, path: str, remark: str) -> None:
+        """Note what is to be known of the value at a path."""
+        self._template.remark(path, remark)
+
     def account(self) -> list[Addition]:
         """Who wrote the file, from which definitions, and how complete it is: the last that is written."""
         home, recipe = f"{self.entry}/{PROCESS}", self._recipe

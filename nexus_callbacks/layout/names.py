@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nexus_callbacks.documents import DataKey
+from nexus_callbacks.documents import DataKey, described
 from nexus_callbacks.values import safe_name
 
 
@@ -39,8 +39,15 @@ def key_attributes(key: DataKey, path: str) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     if key.units:
         attributes["units"] = key.units
-    if isinstance(key.precision, int):
-        attributes["precision"] = key.precision
-    if path.rpartition("/")[2] != key.name:
-        attributes["data_key"] = key.name  # The true name, which NeXus cannot have or something else has here.
-    return attributes
+    return {**attributes, **key.attributes, **_true_name(key.name, path)}
+
+
+def spec_attributes(spec: Mapping[str, Any], name: str, path: str) -> dict[str, Any]:
+    """Attributes of the dataset of a data key of which only the descriptor's words are there."""
+    units = spec.get("units")
+    return {**({"units": str(units)} if units else {}), **described(spec), **_true_name(name, path)}
+
+
+def _true_name(name: str, path: str) -> dict[str, Any]:
+    """The name that NeXus cannot have, or that something else has here."""
+    return {} if path.rpartition("/")[2] == name else {"data_key": name}

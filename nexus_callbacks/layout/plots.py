@@ -6,6 +6,7 @@ Rows on a grid are put on it; a trajectory stays flat over its first motor, with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,14 @@ from nexus_callbacks.documents import PRIMARY, Document, Stream
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
 from nexus_callbacks.layout.grid import Grid, gridded
+from nexus_callbacks.layout.mappings import MOST_MAPPINGS, mappings
 from nexus_callbacks.layout.names import Names, key_attributes
 from nexus_callbacks.layout.readings import Readings
+from nexus_callbacks.layout.template import frame_shape
 from nexus_callbacks.values import safe_name
 
+MOST_CURVES = 256
+"""Signals of one plot: more cannot be told apart, and beyond 4000 their names are too long for an attribute."""
 LARGEST_COPY = 64 * 2**20
 """Bytes up to which arrays in events are copied onto a grid; that is done in memory, when the run stops."""
 NUMBERS = "biuf"
@@ -70,47 +75,80 @@ class Plots:
         name = "data" if stream.name == PRIMARY else f"data_{safe_name(stream.name)}"
         free = self._names.free(f"{self._entry}/{name}")
         home = self._names.path(self._entry, name if free else f"data_{stream.name}")
-        return self._on_grid(stream, home, curves, readings) or self._flat(
-            stream, home, curves or arrays[:1], axes, readings
-        )
+        curves, grid = curves[:MOST_CURVES], self._grid(stream, readings)
+        found = self._on_grid(stream, home, grid, curves, readings) if grid else []
+        found = found or self._flat(stream, home, curves or arrays[:1], axes, readings)
+        return [*found, *(self._frames_on_grid(stream, grid, readings) if grid else [])]
 
     def _flat(
         self, stream: Stream, home: str, signals: Sequence[str], axes: Sequence[str], readings: Readings
     ) -> list[Addition]:
         """Rows as they came, over the first motor or over time."""
+        key = stream.keys[signals[0]]
+        several = bool(key.external) and frame_shape(key)[0] > 1
+        if several:
+            axes = []  # Frames are not rows then.
         links = {key: self._names.path(home, key) for key in [*signals, *axes]}
         names = {key: path.rpartition("/")[2] for key, path in links.items()}
         found: list[Addition] = [additions.Link(path, self._columns[stream.name, key]) for key, path in links.items()]
         if axes:
             axis, indices = names[axes[0]], {f"{names[key]}_indices": [0] for key in axes}
-        elif readings.count(stream.name):
+        elif readings.count(stream.name) and not several:
             path = self._names.path(home, "elapsed_time")
             axis = path.rpartition("/")[2]
             indices = {f"{axis}_indices": [0]}
             found.append(additions.Link(path, self._elapsed[stream.name]))
         else:
-            axis, indices = ".", {}  # Frames without an event: nothing tells when.
+            axis, indices = ".", {}  # Frames without an event, or several to one: nothing tells when.
         rank = _rank(stream, signals[0], readings) or 0
         attributes: dict[str, Any] = {"signal": names[signals[0]], "axes": [axis, *["."] * rank], **indices}
         if len(signals) > 1:
             attributes["auxiliary_signals"] = [names[key] for key in signals[1:]]
         return [additions.Group(home, "NXdata", attributes), *found]
 
-    def _on_grid(self, stream: Stream, home: str, curves: Sequence[str], readings: Readings) -> list[Addition]:
-        """NXdata of a stream whose rows lie on a grid, empty if they do not.
-
-        One for all curves, and one of its own for each array in the events. Frames in files of their own stay the
-        flat stack that they are.
-        """
+    def _grid(self, stream: Stream, readings: Readings) -> Grid | None:
+        """The grid that the rows of a stream lie on; None if they lie on none."""
         dimensions = documents.dimensions(self._start, stream.name)
         if len(dimensions) < 2:
-            return []
+            return None
         moved = moved_keys(self._start, stream)
         positions = self._columns_of(stream, [k for k in moved if _rank(stream, k, readings) == 0], readings)
         positions = {key: values for key, values in positions.items() if values.ndim == 1}
-        grid = gridded(self._start, dimensions, positions, readings.count(stream.name))
-        if grid is None:
-            return []
+        return gridded(self._start, dimensions, positions, readings.count(stream.name))
+
+    def _frames_on_grid(self, stream: Stream, grid: Grid, readings: Readings) -> list[Addition]:
+        """An NXdata for the frames of each detector that wrote files of its own: a view of their stack, no copy.
+
+        The stack stays in ``measurement`` and may be the default plot, because nexusformat (and with it NeXpy) takes a
+        virtual dataset for one of another shape.
+        """
+        found: list[Addition] = []
+        keys = [key for key in stream.keys.values() if key.external]
+        parts = mappings(grid.rows) if keys else []
+        for key in keys:
+            source = self._columns[stream.name, key.name]
+            told = readings.stack(stream.name, key.name, source)
+            if told is None:
+                continue
+            if parts is None:
+                why = f"on the grid they would be more than {MOST_MAPPINGS} pieces"
+                found.append(additions.Attribute(source.rpartition("/")[0], {f"{key.name}_not_on_grid": why}))
+                continue
+            shape, dtype, per_row = told
+            home = self._names.path(self._entry, f"data_{key.name}")
+            path = self._names.path(home, key.name)
+            attributes = key_attributes(key, path)
+            rank = len(shape) - 1 + (per_row > 1)
+            if rank in _INTERPRETATION:
+                attributes["interpretation"] = _INTERPRETATION[rank]
+            view = additions.GridFrames(path, source, grid.shape, parts, shape, dtype, per_row, attributes)
+            found += self._over_grid(home, stream, grid, {key.name: view}, rank)
+        return found
+
+    def _on_grid(
+        self, stream: Stream, home: str, grid: Grid, curves: Sequence[str], readings: Readings
+    ) -> list[Addition]:
+        """NXdata of a stream whose rows lie on a grid: one for all curves, one for each array in the events."""
         found: list[Addition] = []
         signals = {k: v for k, v in self._columns_of(stream, curves, readings).items() if v.ndim == 1}
         if signals:
@@ -126,21 +164,36 @@ class Plots:
     def _gridded(
         self, home: str, stream: Stream, grid: Grid, signals: Mapping[str, np.ndarray[Any, Any]]
     ) -> list[Addition]:
-        """One NXdata of signals of one shape on a grid."""
-        title, lead = self._names.path(home, "title"), next(iter(signals))
-        mask = self._names.path(home, "mask") if grid.missing.any() else ""
-        attributes: dict[str, Any] = {}
-        found: list[Addition] = [additions.Field(title, self._title(lead))]
-        names, rank = [], signals[lead].ndim - 1
+        """One NXdata of copies of signals of one shape on a grid."""
+        made: dict[str, additions.Field] = {}
+        rank = 0
         for key, values in signals.items():
             path = self._names.path(home, key)
-            names.append(path.rpartition("/")[2])
-            of_key = key_attributes(stream.keys[key], path)
+            of_key, rank = key_attributes(stream.keys[key], path), values.ndim - 1
             if rank in _INTERPRETATION:
                 of_key["interpretation"] = _INTERPRETATION[rank]
-            if mask and not rank:
-                of_key["mask"] = mask.rpartition("/")[2]  # nexusformat and NeXpy read a masked array by it.
-            found.append(additions.Field(path, grid.place(values), of_key))
+            made[key] = additions.Field(path, grid.place(values), of_key)
+        return self._over_grid(home, stream, grid, made, rank)
+
+    def _over_grid(
+        self,
+        home: str,
+        stream: Stream,
+        grid: Grid,
+        signals: Mapping[str, additions.Field | additions.GridFrames],
+        rank: int,
+    ) -> list[Addition]:
+        """One NXdata of signals on a grid, each point of which has ``rank`` dimensions."""
+        title = self._names.path(home, "title")
+        mask = self._names.path(home, "mask") if grid.missing.any() else ""
+        attributes: dict[str, Any] = {}
+        found: list[Addition] = [additions.Field(title, self._title(next(iter(signals))))]
+        names = []
+        for signal in signals.values():
+            names.append(signal.path.rpartition("/")[2])
+            # nexusformat and NeXpy read a masked array by it.
+            of_signal = {"mask": mask.rpartition("/")[2]} if mask and not rank else {}
+            found.append(replace(signal, attributes={**signal.attributes, **of_signal}))
         axes = ["."] * (len(grid.shape) + rank)
         for axis in grid.axes:
             path = self._names.path(home, axis.key)

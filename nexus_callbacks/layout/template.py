@@ -88,6 +88,8 @@ class Template:
         self._growing: dict[str, tuple[str, str, str | None, str | None]] = {}
         """Variable of a column or of frames → stream, key, units of the device, units in the file."""
         self._slots: dict[str, list[_Slot]] = {}
+        self._remarks: dict[str, list[str]] = {}
+        """Path → what is to be known of the value that is there."""
         self.outcomes: dict[str, Outcome] = {}
         for path, node in tree.walk():
             if isinstance(node, definition.Group):
@@ -188,6 +190,16 @@ class Template:
                 left = paths - self._absent
                 kept = self.outcomes[variable].filled and bool(left)
                 self.outcomes[variable] = self.outcomes[variable].with_(filled=kept, reason=reason)
+
+    def remark(self, path: str, remark: str) -> None:
+        """Note what is to be known of the value at an absolute path, which is in the file all the same."""
+        mine = path.removeprefix(f"{self._entry}/")
+        self._remarks.setdefault(mine, []).append(remark)
+        for variable, slots in self._slots.items():
+            outcome = self.outcomes[variable]
+            if outcome.filled and any(slot.path == mine for slot in slots):
+                reason = "; ".join(filter(None, [outcome.reason, remark]))
+                self.outcomes[variable] = outcome.with_(reason=reason)
 
     @property
     def default(self) -> str:
@@ -294,7 +306,9 @@ class Template:
         record: str = "",
     ) -> None:
         wanted = any(slot.field.units for slot in self._slots[variable])
-        reason = "written without units: the device gives none" if wanted and not unit else "; ".join(remarks)
+        told = [remark for slot in self._slots[variable] for remark in self._remarks.get(slot.path, ())]
+        without = ["written without units: the device gives none"] if wanted and not unit else []
+        reason = "; ".join(dict.fromkeys([*without, *remarks, *told]))
         self.outcomes[variable] = self.outcomes[variable].with_(
             filled=True, origin=origin, unit_from=given, unit_to=unit, reason=reason, record=record
         )
@@ -319,9 +333,10 @@ class Template:
                 per_row, shape = frame_shape(key)
                 found.append(additions.Frames(path, stream.name, key.name, shape, key.dtype_numpy, per_row, attributes))
             else:
-                found.append(
-                    additions.Column(path, stream.name, key.name, "data", attributes, convert, key.dtype_numpy)
+                column = additions.Column(
+                    path, stream.name, key.name, "data", attributes, convert, key.dtype_numpy, fields=key.fields
                 )
+                found.append(column)
             self._growing[variable] = (stream.name, key.name, given, unit)
         return found
 

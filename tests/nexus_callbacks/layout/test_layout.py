@@ -59,6 +59,9 @@ class Readings:
     def length(self, stream, key):
         return 0
 
+    def descriptors(self, stream):
+        return []
+
     def written(self, stream, key):
         return ("f", ()) if self.count(stream) and key in self._rows[stream][0] else None
 
