@@ -28,8 +28,9 @@ LEAST_CHUNK_ROWS = 64
 """Of a run that says how few rows it will have; a plan may have more of them than it said."""
 MOST_COMPACT = 1024
 """Bytes of a dataset that is kept within its object header."""
-MOST_FIXED = 64 * 1024
-"""Bytes of a text that is written in its own length: half the time of one of variable length, and no heap beside it."""
+MOST_FIXED = 32 * 1024
+"""Bytes of a text that is written in its own length, within its object header: half the time of one of variable length,
+and no heap beside it. HDF5 allows a header's message 64 KiB."""
 MOST_OPEN = 256
 """Groups that are kept open."""
 
@@ -434,8 +435,9 @@ def _made(value: Any) -> tuple[Any, Any, Any, Array] | None:
     if isinstance(value, str):
         raw = storable(value).encode()
         if len(raw) <= MOST_FIXED:
-            layout = COMPACT if len(raw) <= MOST_COMPACT else CONTIGUOUS
-            return _text_type(max(len(raw), 1)), SCALAR, layout, np.array(raw)
+            # Not CONTIGUOUS: that goes to the disk when the dataset is closed, where no error can be told, and not with
+            # the flush, before which room is made.
+            return _text_type(max(len(raw), 1)), SCALAR, COMPACT, np.array(raw)
         return TEXT, SCALAR, CONTIGUOUS, _object(value)
     if isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value):
         listed = np.array([storable(v) for v in value], dtype=object)

@@ -137,6 +137,16 @@ class Writer:
         """Set attributes of the root."""
         self._content.set_attributes("/", attributes)
 
+    def reserve(self) -> None:
+        """Make room on the disk for what is not flushed yet, and for some more.
+
+        Raises
+        ------
+        OSError
+            There is none; nothing has happened to the file.
+        """
+        hdf5.reserve(self._file, self._flushed, self._content.cached)
+
     def flush(self) -> None:
         """Make all that was written visible to readers.
 
@@ -145,7 +155,7 @@ class Writer:
         OSError
             There is no room for it on the disk.
         """
-        hdf5.reserve(self._file, self._flushed, self._content.cached)
+        self.reserve()
         self._file.flush()
         self._flushed, self._content.cached = hdf5.size(self._file), 0
 
