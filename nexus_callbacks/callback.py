@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -119,6 +120,8 @@ class NexusWriter:
         self.files = Written(self._wait_for)
         """Run uid → its file, from the start document on."""
         self.masters = Written(self._wait_for)
+        self.strays: Counter[str] = Counter()
+        """Kind → number of documents that belonged to no run, and so are in no file."""
         """Run uid → the experiment's master file, when the run has ended."""
         self._recipes = Recipes(profile, signals)
         self._targets: dict[str, Target] = {}
@@ -190,8 +193,11 @@ class NexusWriter:
             elif uid is not None:
                 self._feed(uid, name, doc)
             elif name in ("event", "event_page", "datum", "datum_page", "stream_datum"):
+                self.strays[name] += 1
                 self._tell(f"A document of kind {name!r} belongs to no run that is being written: it is not in a file")
         except Exception as error:  # A callback that raises would end the scan.
+            if uid is None:
+                self.strays[name] += 1
             self._failed(uid, name, error)
 
     def ready(self) -> None:

@@ -315,8 +315,8 @@ def replay_documents(
         console.print(Text.assemble(f"{uid}  {_short(path)}  ", state), soft_wrap=True)
     for fault in faults:
         console.print(str(fault), style="red", markup=False, soft_wrap=True)
-    if not writer.files and not faults:
-        console.print("There is no start document in it: nothing was written.", style="red")
+    if not writer.files:
+        console.print("There is no start document that could be used: nothing was written.", style="red")
     if as_json:
         result = {
             "files": {uid: str(path) for uid, path in writer.files.items()},

@@ -46,6 +46,9 @@ _INSIDE = re.compile(rb'["\\]')
 _OF_NUMPY = re.compile(r"[<>|=]?[?biufcSUmMV]\d*(\[\d*\w+\])?")
 """numpy's names of element types, without objects: those are pickled, and unpickling runs what is in the file."""
 
+_OWNERS = ("run_start", "descriptor", "resource", "stream_resource")
+"""Keys under which a document names what it belongs to."""
+
 Named = tuple[str, dict[str, Any]]
 _Stream: TypeAlias = "io.BufferedReader[Any] | gzip.GzipFile"
 
@@ -75,7 +78,8 @@ def replay(
     ------
     FaultError
         The profile is faulty or the directory cannot be written; or, with the files of all other runs written, start
-        documents were refused; or the recording is damaged, with all before that written.
+        documents were refused or documents belonged to no run; or the recording is damaged, with all before that
+        written.
     """
     with NexusWriter(directory, profile, journal=False) as writer:  # The documents are safe already.
         faults = feed(writer, gen)
@@ -89,18 +93,48 @@ def feed(writer: NexusWriter, gen: Iterable[tuple[str, Document]]) -> list[Fault
 
     Returns
     -------
-    Why runs were refused.
+    Why runs were refused, and which documents belonged to none.
+
+    Raises
+    ------
+    FaultError
+        The documents come from a recording that is damaged.
     """
     faults: list[Fault] = []
-    for name, doc in gen:
-        try:
-            if name == "start" and doc.get("uid") in writer.files:
-                raise FaultError([Fault("its start document comes twice", None, "replay each run once")])
-            writer(name, doc)
-        except FaultError as error:
-            run = f"run {doc.get('uid', 'without a uid')}"
-            faults += [Fault(f"{run}: {fault.message}", fault.place, fault.remedy) for fault in error.faults]
+    before = writer.strays.copy()
+    begun, refused = set[str](), set[str]()
+    """Uids of runs that have not stopped; of runs that were refused, and of what belongs to them."""
+    try:
+        for name, doc in gen:
+            uid = _uid(doc, "uid")
+            if name != "start" and any(_uid(doc, key) in refused for key in _OWNERS):
+                refused.add(uid or "")
+                continue
+            try:
+                if name == "start" and uid in writer.files:
+                    raise FaultError([Fault("its start document comes twice", None, "replay each run once")])
+                writer(name, doc)
+            except FaultError as error:
+                run = f"run {doc.get('uid', 'without a uid')}"
+                faults += [Fault(f"{run}: {fault.message}", fault.place, fault.remedy) for fault in error.faults]
+                if uid and uid not in begun:
+                    refused.add(uid)
+            else:
+                if name == "start":
+                    begun.add(uid or "")
+                elif name == "stop":
+                    begun.discard(_uid(doc, "run_start") or "")
+    except FaultError as error:  # The recording is damaged; what was refused before is told with it.
+        raise FaultError([*faults, *error.faults]) from None
+    for kind, count in sorted((writer.strays - before).items()):
+        faults.append(Fault(f"{count} of kind {kind!r} belong to no run before them, and are in no file"))
     return faults
+
+
+def _uid(document: Document, key: str) -> str | None:
+    """A uid that a document tells; None if it tells none."""
+    found = document.get(key)
+    return found if isinstance(found, str) and found else None
 
 
 def unfinished(path: Path) -> str:

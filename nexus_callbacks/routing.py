@@ -27,11 +27,13 @@ class Router:
         Raises
         ------
         FaultError
-            The document lacks its uid or time, or its run is open already.
+            The document lacks its uid or time, the uid is no text, or its run is open already.
         """
         place = Place("start document")
         faults = [Fault(f"no {key!r}", place) for key in ("uid", "time") if key not in start]
-        if not faults and str(start["uid"]) in self._runs:
+        if not faults and not isinstance(start["uid"], str):
+            faults = [Fault(f"its uid {start['uid']!r:.60} is no text", place)]
+        if not faults and start["uid"] in self._runs:
             faults = [Fault(f"run {start['uid']} is being written already", place)]
         if faults:
             raise FaultError(faults)

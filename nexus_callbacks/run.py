@@ -59,6 +59,8 @@ class Run:
         self.start: Document = {}
         self.failed: list[str] = []
         """Parts that could not be written when the run ended; the file is incomplete without them."""
+        self._refused: dict[str, str] = {}
+        """Kind of document → why the first such one could not be written."""
         self._writer = writer
         writer.on_fault = self.fault
         self._tell = tell
@@ -96,8 +98,15 @@ class Run:
         take = self._takes.get(name)
         if take is None:
             self._tell(f"{self.path.name}: a document of unknown kind {name!r} was not written")
-        else:
+            return
+        try:
             take(document)
+        except OSError:
+            raise  # The disk does not take it now; a journal keeps it and it is tried again.
+        except Exception as error:
+            why = f"a document of kind {name!r} could not be written: {type(error).__name__}: {error}"
+            self._refused.setdefault(name, why)
+            raise
 
     # -- documents -------------------------------------------------------------------------------------------------
 
@@ -183,12 +192,7 @@ class Run:
             ("frames", lambda: self._link_all_frames(whole=stop.get("exit_status") == "success")),
             ("final readings, plots and links", lambda: self._writer.apply(self._layout.finish(stop, self))),
             ("coverage", lambda: self._writer.apply(self._layout.account())),
-            (
-                "the file's state",
-                lambda: self._writer.state(
-                    "incomplete" if reason or self.failed else "complete", "; ".join([reason, *self.failed]).strip("; ")
-                ),
-            ),
+            ("the file's state", lambda: self._ended([reason, *self._refused.values(), *self.failed])),
             ("closing", self._writer.close),
         ]
         for what, step in steps:
@@ -197,6 +201,10 @@ class Run:
             except Exception as error:  # Documents of a plan of one's own may hold anything; the disk may be full.
                 self.failed.append(f"{what}: {type(error).__name__}: {error}")
                 self._tell(f"{self.path}: {self.failed[-1]}")
+
+    def _ended(self, reasons: Sequence[str]) -> None:
+        told = "; ".join(filter(None, reasons))
+        self._writer.state("incomplete" if told else "complete", told)
 
     def _link_all_frames(self, whole: bool) -> None:
         records = [self._link_frames(t, each, whole) for t in self._tables.values() for each in t.frames]

@@ -22,7 +22,7 @@ def texts():
             name = path.name
             if path.is_dir() and name not in SKIPPED and (not name.startswith(".") or name == ".ci"):
                 waiting.append(path)
-            elif path.is_file() and path.suffix in TEXT:
+            elif path.is_file() and path.suffix in TEXT and name != ".git":  # A file in a worktree.
                 yield path
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -147,8 +147,8 @@ class Assets:
 
     def _legacy(self, key: str, document: Document) -> Resource:
         spec = str(document["spec"])
-        path = str(PurePosixPath(str(document["root"]).replace("\\", "/")) / str(document["resource_path"]))
         kwargs = document.get("resource_kwargs") or {}
+        path = _rooted(str(document.get("root") or ""), str(document["resource_path"]))
         return Resource(key, self._ours(path), _dataset(spec, kwargs), spec, kwargs)
 
     def add_stream_datum(self, document: Document, stream: str) -> None:
@@ -182,16 +182,18 @@ class Assets:
     def datum_pieces(self, datum_ids: Sequence[Any], per_row: int = 1) -> list[Piece]:
         """Frames that legacy datums point to, in the order of the rows; a gap for a datum that is unknown."""
         found = []
-        known: dict[str, tuple[Series, int]] = {}
+        known: dict[tuple[str, str | None], tuple[Series, int]] = {}
         for datum_id in datum_ids:
             uid, kwargs = self._datums.get(datum_id, ("", {})) if isinstance(datum_id, str) else ("", {})
             resource = self.resources.get(uid)
             if resource is None:
                 found.append(Piece(None, 0, per_row))
                 continue
-            if uid not in known:
-                known[uid] = (resource.series(resource.per_row(per_row)), resource.per_row(per_row))
-            series, count = known[uid]
+            inside = _dataset(resource.spec, kwargs, resource.dataset)  # Some datums name it, and some resources.
+            if (uid, inside) not in known:
+                count = resource.per_row(per_row)
+                known[uid, inside] = (replace(resource, dataset=inside).series(count), count)
+            series, count = known[uid, inside]
             number = next((kwargs[name] for name in _NAMES_OF_NUMBER if name in kwargs), 0)
             first = _whole(number, 0) * count
             found.append(Piece(series, first, first + count))
@@ -221,10 +223,25 @@ class Assets:
         return rooted(path, self.roots)
 
 
-def _dataset(spec: str, parameters: Mapping[str, Any]) -> str | None:
+def _rooted(root: str, path: str) -> str:
+    r"""Path of a legacy resource. A ``resource_path`` that begins with a slash is below its root all the same.
+
+    >>> _rooted("/data", "/a/x.h5"), _rooted("/data", "/data/x.h5"), _rooted("", "/a/x.h5")
+    ('/data/a/x.h5', '/data/x.h5', '/a/x.h5')
+    >>> _rooted("D:\\lima", "a\\x.edf"), _rooted("/data", "cam/")
+    ('D:/lima/a/x.edf', '/data/cam/')
+    """
+    if "\\" in root:
+        root, path = root.replace("\\", "/"), path.replace("\\", "/")
+    if not root or PurePosixPath(path).is_relative_to(root):
+        return path
+    return f"{root.rstrip('/')}/{path.lstrip('/')}"
+
+
+def _dataset(spec: str, parameters: Mapping[str, Any], otherwise: str | None = None) -> str | None:
     """The HDF5 dataset that a document or the table names."""
     told = next((parameters[name] for name in _NAMES_OF_DATASET if parameters.get(name)), None)
-    named = told if isinstance(told, str) else None
+    named = told if isinstance(told, str) else otherwise
     row = formats.format_of(spec, named)
     return (named or row.dataset or None) if row.way == "link" else None
 
@@ -237,6 +254,6 @@ def _path_of(uri: str) -> str:
     parts = urlsplit(uri)
     if parts.scheme != "file":
         return uri
-    path = unquote(parts.path)
+    path = f"/{unquote(parts.path).lstrip('/')}"  # Tiled's have file://localhost//tmp, and roots begin with one slash.
     # file://localhost/D:/lima/x.h5 has a slash before the drive that is not part of the path.
-    return path[1:] if len(path) > 2 and path[2] == ":" else path
+    return path[1:] if path[2:3] == ":" else path

@@ -188,20 +188,14 @@ def numbered(spec: str, path: str, dataset: str | None, parameters: Mapping[str,
     """
     row = format_of(spec, dataset)
     inside = dataset or row.dataset
-    if row.files == "one":
-        return Series(path, spec, inside)
     template = parameters.get("template")
+    if row.files == "one" and not (row.way == "link" and _in_parts(path, template)):
+        return Series(path, spec, inside)
     name = parameters.get("filename")
     first = parameters.get("initial_number")
     chunk = parameters.get("chunk_shape")
     per_file = per_row if row.files == "row" or parameters.get("join_method") == "stack" else 1
-    if (
-        row.files == "frames"
-        and isinstance(chunk, list | tuple)
-        and chunk
-        and isinstance(chunk[0], int)
-        and chunk[0] > 0
-    ):
+    if row.files != "row" and isinstance(chunk, list | tuple) and chunk and isinstance(chunk[0], int) and chunk[0] > 0:
         per_file = chunk[0]
     return Series(
         path if not row.folder or path.endswith("/") else f"{path}/",
@@ -216,6 +210,13 @@ def numbered(spec: str, path: str, dataset: str | None, parameters: Mapping[str,
 
 # A template comes in a document: what it may ask for is this, and no number wider than 99 digits.
 _FIELD = re.compile(r"%%|%s|%[-+ 0]{0,3}\d{0,2}(?:\.\d{1,2})?[di]|\{(?::[-+ 0<>^]{0,3}\d{0,2}d?)?\}")
+_HDF5_FILE = re.compile(r"\.(h5|hdf5?|nxs|nx)$", re.IGNORECASE)
+
+
+def _in_parts(path: str, template: Any) -> bool:
+    """Whether a writer of HDF5, which has one file otherwise, goes on in numbered files of a folder."""
+    fields = _FIELD.findall(template) if isinstance(template, str) else ()
+    return any(each not in ("%%", "%s") for each in fields) and not _HDF5_FILE.search(path)
 
 
 def file_name(template: str, filename: str, number: int) -> str:

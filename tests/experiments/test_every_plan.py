@@ -11,13 +11,13 @@ import bluesky.preprocessors as bpp
 import h5py
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted
 from event_model import compose_run
 from ophyd.sim import SynAxis, SynSignal
 from ophyd.sim import hw as make_hardware
 
-from nexus_callbacks import NexusWriter, validate
+from nexus_callbacks import validate
+from tests.opened import default_plot
 
 
 class Bench:
@@ -52,14 +52,6 @@ def bench():
 
 
 @pytest.fixture
-def RE():
-    engine = RunEngine({}, call_returns_result=False)
-    yield engine
-    if engine.state != "idle":
-        engine.abort()
-
-
-@pytest.fixture
 def told(RE):
     """What the events of the primary stream said, in their order."""
     told = []
@@ -67,22 +59,10 @@ def told(RE):
     return told
 
 
-@pytest.fixture
-def writer(RE, tmp_path):
-    writer = NexusWriter(tmp_path)
-    RE.subscribe(writer)
-    return writer
-
-
 def open_only(writer):
     (path,) = writer.files.values()
     assert validate(path).valid, [str(f) for f in validate(path).findings]
     return h5py.File(path)
-
-
-def default_plot(file):
-    entry = file[file.attrs["default"]]
-    return entry[entry.attrs["default"]]
 
 
 def move_to(plan, **places):

@@ -7,7 +7,6 @@ import bluesky.plans as bp
 import h5py
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from ophyd.sim import SynSignalWithRegistry
 from ophyd.sim import hw as make_hardware
 
@@ -15,11 +14,7 @@ from devices.detectors import FrameCamera
 from nexus_callbacks import NexusWriter, validate
 from nexus_callbacks.frames.relink import relink
 from tests.nexus_callbacks.frames.test_formats import edf_text
-
-
-@pytest.fixture
-def RE():
-    return RunEngine({}, call_returns_result=False)
+from tests.opened import only_file
 
 
 @pytest.fixture
@@ -32,11 +27,6 @@ def writer(RE, tmp_path):
 @pytest.fixture
 def motor():
     return make_hardware().motor
-
-
-def only_file(writer):
-    (path,) = writer.files.values()
-    return path
 
 
 def camera(folder, taken, **options):
@@ -133,8 +123,8 @@ def test_a_moved_experiment_is_mended_by_relink(RE, tmp_path):
     RE.subscribe(writer)
     taken = []
     RE(bp.count([camera(here / "det", taken)], num=3))
+    path = there / only_file(writer).relative_to(here)  # Waits until the file is complete.
     shutil.move(here, there)
-    path = there / only_file(writer).relative_to(here)
     (found,) = relink(path)
     assert (found.path, found.how) == ("/entry/measurement/img", "external raw storage")
     with h5py.File(path) as file:

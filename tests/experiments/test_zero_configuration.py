@@ -13,43 +13,10 @@ import bluesky.preprocessors as bpp
 import h5py
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from bluesky.utils import FailedStatus, RunEngineInterrupted
-from ophyd.sim import hw as make_hardware
 
 from nexus_callbacks import FaultError, NexusWriter, validate
-
-
-@pytest.fixture
-def hw():
-    return make_hardware()
-
-
-@pytest.fixture
-def RE():
-    engine = RunEngine({}, call_returns_result=False)
-    yield engine
-    if engine.state != "idle":
-        engine.abort()
-
-
-@pytest.fixture
-def writer(RE, tmp_path):
-    writer = NexusWriter(tmp_path)
-    RE.subscribe(writer)
-    return writer
-
-
-def only_file(writer):
-    (path,) = writer.files.values()
-    return path
-
-
-def default_plot(file):
-    """The NXdata that a reader opens first."""
-    entry = file[file.attrs["default"]]
-    return entry[entry.attrs["default"]]
-
+from tests.opened import default_plot, only_file
 
 PLANS = {
     "count": (lambda hw: bp.count([hw.det], num=5), "det", "elapsed_time", 5),

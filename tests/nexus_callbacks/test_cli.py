@@ -110,6 +110,7 @@ def test_the_profile_of_the_beamline_has_no_fault(run):
     assert told["tomo"]["missing_mandatory"] == []
 
 
+@pytest.mark.unreadable("one file is bad on purpose")
 def test_validate_ends_with_1_for_a_bad_file_and_0_for_a_good_one(run, tmp_path):
     path = write_a_run(tmp_path)
     assert run(app, ["validate", str(path)]).exit_code == 0

@@ -351,3 +351,134 @@ def test_the_command_ends_with_2_for_wrong_use(run, tmp_path):
     assert done.exit_code == 2
     assert "profile.yml, line 1" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+# -- recordings that are not as they should be ---------------------------------------------------------------------
+
+
+def without(name, key):
+    """A change: the first document of a kind lacks a key."""
+
+    def change(items):
+        next(doc for kind, doc in items if kind == name).pop(key)
+
+    return change
+
+
+def with_value(name, key, value):
+    def change(items):
+        next(doc for kind, doc in items if kind == name)[key] = value
+
+    return change
+
+
+def swapped(first, second):
+    def change(items):
+        items[first], items[second] = items[second], items[first]
+
+    return change
+
+
+def in_a_page(**columns):
+    """A change: the events stand in a page, of which some columns are others."""
+
+    def change(items):
+        page = plain([("event_page", event_model.pack_event_page(*(doc for name, doc in items if name == "event")))])
+        page[0][1].update(columns)
+        items[2:5] = page
+
+    return change
+
+
+def numbered_from(*numbers):
+    def change(items):
+        for (_, doc), number in zip(items[2:5], numbers, strict=True):
+            doc["seq_num"] = number
+
+    return change
+
+
+DEEP = json.loads("[" * 500 + "]" * 500)
+GOOD = {  # What only looks odd: change → rows of its file.
+    "extra keys": (lambda items: [doc.update(extra={"a": [None]}) for _, doc in items], 3),
+    "an unknown kind": (lambda items: items.insert(2, ["fnord", {"a": 1}]), 3),
+    "seq_nums from 0": (numbered_from(0, 1, 2), 3),
+    "seq_nums with gaps": (numbered_from(10, 20, 30), 3),
+    "NaN": (lambda items: items[3][1]["data"].update(x=float("nan")), 3),
+    "a long text": (with_value("start", "sample", "µ" * 10**6), 3),
+    "deep": (with_value("start", "deep", DEEP), 3),
+    "a deep reading": (lambda items: items[3][1]["data"].update(x=DEEP), 3),
+    "a huge integer": (lambda items: items[3][1]["data"].update(x=10**400), 3),
+    "events without uids": (without("event", "uid"), 3),
+    "events without timestamps": (without("event", "timestamps"), 3),
+    "no configuration": (without("descriptor", "configuration"), 3),
+    "a time that never was": (with_value("stop", "time", float("inf")), 3),
+    "a second stop": (lambda items: items.append(items[-1]), 3),
+}
+BAD = {  # Change → (files beside the good run's, words).
+    "no start": (lambda items: items.pop(0), [], "3 of kind 'event' belong to no run"),
+    "no descriptor": (lambda items: items.pop(1), ["complete"], "3 of kind 'event' belong to no run"),
+    "an event first": (swapped(1, 2), ["complete"], "1 of kind 'event' belong to no run"),
+    "the stop in between": (lambda items: items.insert(2, items.pop()), ["complete"], "3 of kind 'event'"),
+    "no stop": (lambda items: items.pop(), ["incomplete"], "closed before the run stopped"),
+    "a second start": (lambda items: items.insert(2, items[0]), ["complete"], "comes twice"),
+    "an event without data": (without("event", "data"), ["incomplete"], "KeyError: 'data'"),
+    "an event without a number": (without("event", "seq_num"), ["incomplete"], "KeyError: 'seq_num'"),
+    "an event without a stream": (without("event", "descriptor"), ["complete"], "1 of kind 'event'"),
+    "an event of a list": (with_value("event", "descriptor", []), ["complete"], "1 of kind 'event'"),
+    "data that is a text": (with_value("event", "data", "x"), ["incomplete"], "kind 'event' could not be written"),
+    "a page that is too long": (in_a_page(seq_num=[1, 2]), ["incomplete"], "kind 'event_page' could not be written"),
+    "a start without a uid": (without("start", "uid"), [], "no 'uid'"),
+    "a start whose uid is a list": (with_value("start", "uid", []), [], "is no text"),
+    "a start without a time": (without("start", "time"), [], "no 'time'"),
+    "no document": (lambda items: items.append(["event", [1, 2]]), ["complete"], "expected [name, document]"),
+}
+
+
+def hostile(tmp_path, change):
+    """A recording of a good run of two points, and one that a change spoils."""
+    items = plain(a_run(3))
+    change(items)
+    path = tmp_path / "docs.json"
+    path.write_text(json.dumps([*plain(a_run(2)), *items]))
+    done = CliRunner().invoke(app, ["replay", str(path), "-o", str(tmp_path / "files"), "--json"])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    told = json.loads(done.stdout)
+    states = []
+    for written in told["files"].values():
+        with h5py.File(written) as file:
+            column = file.get("entry/measurement/x")
+            states.append((str(file.attrs["state"]), len(column) if column is not None else 0))
+    assert states[0] == ("complete", 2), "the good run"
+    return done.exit_code, states[1:], " ".join([*told["faults"], *told["incomplete"].values()])
+
+
+@pytest.mark.parametrize("what", GOOD)
+def test_what_only_looks_odd_is_complete(tmp_path, what):
+    change, rows = GOOD[what]
+    assert hostile(tmp_path, change) == (0, [("complete", rows)], "")
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_cannot_be_right_is_told_and_harms_nothing_else(tmp_path, what):
+    change, expected, words = BAD[what]
+    code, states, told = hostile(tmp_path, change)
+    assert code == 1
+    assert [state for state, _ in states] == expected
+    assert words in told
+
+
+def test_documents_of_a_refused_run_are_left_out_and_not_told_one_by_one(tmp_path):
+    """One without a uid costs no other run; one that comes twice is told once."""
+    nameless, first, good = plain(a_run()), plain(a_run(2)), plain(a_run(4))
+    del nameless[0][1]["uid"]
+    documents = [*nameless[:1], *first, *first, *good]
+    with pytest.raises(FaultError) as refusal:
+        replay(documents, tmp_path)
+    told = sorted(fault.message.split(": ")[1] for fault in refusal.value.faults)
+    assert told == ["its start document comes twice", "no 'uid'"]
+    rows = []
+    for path in tmp_path.glob("*.h5"):
+        with h5py.File(path) as file:
+            rows.append((str(file.attrs["state"]), len(file["entry/measurement/x"])))
+    assert sorted(rows) == [("complete", 2), ("complete", 4)]

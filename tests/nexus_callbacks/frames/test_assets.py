@@ -1,5 +1,6 @@
 """Assets: which frames lie where."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,3 +159,33 @@ def test_legacy_datums_point_into_hdf5_and_others_to_their_files():
     assets.add_datum_page({"datum_id": ["n/4", "n/5"], "resource": "n", "datum_kwargs": {"index": [4, 5]}})
     (piece,) = assets.datum_pieces(["n/4", "n/5"])
     assert [r.path for r in piece.series.ranges(piece.start, piece.stop)] == ["/b_4.npy", "/b_5.npy"]
+
+
+def test_a_resource_path_with_a_leading_slash_is_below_its_root():
+    """As Tiled's recordings have it; a path that names its root already stands for itself."""
+    assets = Assets({"/det": "/mnt"})
+    for path in ("/cam/x.h5", "/det/cam/x.h5", "cam/x.h5"):
+        assets.add_resource({"uid": "r", "spec": "AD_HDF5", "root": "/det", "resource_path": path})
+        assert assets.resources["r"].path == "/mnt/cam/x.h5"
+
+
+def test_a_datum_may_name_the_dataset():
+    assets = Assets()
+    assets.add_resource({"uid": "r", "spec": "AD_HDF5_SWMR_STREAM", "root": "/d", "resource_path": "x.h5"})
+    for i, dataset in enumerate(["/a", "/a", "/b", None]):
+        kwargs = {"frame": i, "dataset": dataset} if dataset else {"frame": i}
+        assets.add_datum({"datum_id": f"r/{i}", "resource": "r", "datum_kwargs": kwargs})
+    pieces = assets.datum_pieces([f"r/{i}" for i in range(4)])
+    found = [each for piece in pieces for each in piece.series.ranges(piece.start, piece.stop)]
+    assert found == [
+        FrameRange("/d/x.h5", "/a", 0, 2),
+        FrameRange("/d/x.h5", "/b", 2, 3),
+        FrameRange("/d/x.h5", "/entry/data/data", 3, 4),
+    ]
+
+
+@pytest.mark.parametrize("path", ["/det/cam.h5", "//det/cam.h5"])
+def test_a_uri_may_have_one_slash_too_many(path):
+    assets = Assets({"/det": "/mnt"})
+    assets.add_stream_resource(stream_resource(path=path))
+    assert assets.resources["r1"].path == "/mnt/cam.h5"

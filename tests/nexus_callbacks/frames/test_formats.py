@@ -119,6 +119,22 @@ def test_files_of_several_frames_are_entered_in_the_middle():
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "template", "files"),
+    [
+        ("/d/parts/", "%s%s_%3.3d.h5", ["/d/parts/x_000.h5", "/d/parts/x_001.h5", "/d/parts/x_002.h5"]),
+        ("/d/parts", "x_{:d}.h5", ["/d/parts/x_0.h5", "/d/parts/x_1.h5", "/d/parts/x_2.h5"]),
+        ("/d/one.h5", "%s%s_%3.3d.h5", ["/d/one.h5"]),
+        ("/d/one", "%s%s.h5", ["/d/one"]),
+        ("/d/one", "100%%.h5", ["/d/one"]),
+        ("/d/one", None, ["/d/one"]),
+    ],
+)
+def test_hdf5_in_parts_has_a_template_with_a_number_and_a_folder(path, template, files):
+    parameters = {"template": template, "filename": "x", "chunk_shape": [1, 4, 4]}
+    assert [each.path for each in ranges("AD_HDF5", parameters, path=path)] == files
+
+
 def test_an_unknown_spec_is_hdf5_only_if_it_names_a_dataset():
     assert formats.format_of("PANDA", "/x").way == "link"
     assert "'PANDA' is unknown" in formats.format_of("PANDA").reason
