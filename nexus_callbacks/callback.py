@@ -147,6 +147,8 @@ class NexusWriter:
         self._runs: dict[str, Run] = {}
         self._profile = Path(profile).absolute() if profile is not None else None
         self._journaled: dict[str, Followed] = {}
+        self._puts: dict[str, Callable[[str, Document], None]] = {}
+        """Uid of a descriptor → what appends its rows to their run's journal."""
         self._follower: Follower | None = None
         self._spool: Spool | None = None
         self._session: Session | None = None
@@ -154,6 +156,7 @@ class NexusWriter:
             self._spool = Spool(Path(journal) if isinstance(journal, str | Path) else None)
             self._follower = Follower(self._tell)
             _followers.add(self._follower)
+            _writers.add(self)
             # Beside everything else: what a dead session left must not keep the first scan waiting.
             spool, tell = self._spool, self._tell
             recovery = threading.Thread(
@@ -177,6 +180,15 @@ class NexusWriter:
         FaultError
             At a start document only: its metadata does not do, or the file cannot be made.
         """
+        journaled = True
+        try:
+            # The rows of a scan: nothing but the journal, which has a lock of its own. At 1 kHz all other code is out
+            # of the processor's cache again, and each call of a function costs 1 µs.
+            self._puts[doc["descriptor"]](name, doc)
+        except Exception:  # No row, the first one, or its journal takes no more: all of which is known below.
+            journaled = False
+        if journaled:
+            return
         if os.getpid() != self._pid:
             self._tell("a forked child does not write: its documents are in no file")
             return
@@ -223,8 +235,7 @@ class NexusWriter:
         for uid in list(self._runs):
             self._abandon(uid, CLOSED)
         for uid in list(self._journaled):
-            self._router.close(uid)
-            self._journaled.pop(uid).end(CLOSED)
+            self._end(uid, CLOSED)
         if self._follower is not None:
             self._follower.end()
         self.wait()
@@ -290,6 +301,7 @@ class NexusWriter:
         run = self._open(target, recipe)
         try:
             run.feed("start", doc)
+            run.write_rows()  # The next flush comes with a later document, and that may be long after.
         except BaseException as error:
             run.close()
             if isinstance(error, OSError):
@@ -346,10 +358,16 @@ class NexusWriter:
         followed = self._journaled[uid]
         followed.append(name, doc)
         if name == "stop" and self._follower is not None:
-            del self._journaled[uid]
-            self._router.close(uid)
-            followed.end()
+            self._end(uid)
             self._follower.wake()
+        elif "descriptor" in doc and followed.put is not None:
+            self._puts[doc["descriptor"]] = followed.put
+
+    def _end(self, uid: str, reason: str = "") -> None:
+        """No further document of a run will be taken."""
+        for each in self._router.close(uid):
+            self._puts.pop(each, None)
+        self._journaled.pop(uid).end(reason)
 
     def _feed(self, uid: str, name: str, doc: Document) -> None:
         run = self._runs[uid]
@@ -394,6 +412,8 @@ class NexusWriter:
             self._link_into_master(target, run)
 
     def _link_into_master(self, target: Target, run: Run) -> None:
+        if not self._recipes.masters:
+            return
         wanted = self._recipes.wanted_paths(run.start, self.directory)
         if wanted.master is None:
             return
@@ -433,6 +453,7 @@ class NexusWriter:
 
 
 _followers: weakref.WeakSet[Follower] = weakref.WeakSet()
+_writers: weakref.WeakSet[NexusWriter] = weakref.WeakSet()
 _recoveries: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 _stopping = threading.Event()
 """Set when the session ends: a recovery stops, and what is left of it is for the next one."""
@@ -459,6 +480,8 @@ def _wait_at_exit() -> None:
 def _leave_to_parent() -> None:
     for follower in list(_followers):
         follower.leave_to_parent()
+    for writer in list(_writers):
+        writer._puts.clear()
     _recoveries.clear()
 
 

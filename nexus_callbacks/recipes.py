@@ -106,6 +106,11 @@ class Recipes:
         """A detector's own path prefix → ours."""
         return self.profile.roots if self.profile else {}
 
+    @property
+    def masters(self) -> bool:
+        """Whether the profile asks for master files at all."""
+        return bool(self.profile and self.profile.files.master)
+
     def _check(self, signals: Signals | None, faults: list[Fault]) -> None:
         for name in (None, *(self.profile.techniques if self.profile else ())):
             loaded, found = techniques.read(*self._asked(name))

@@ -44,10 +44,12 @@ class Router:
         self._runs[run] = {run}
         self._owners[run] = run
 
-    def close(self, run: str) -> None:
-        """Forget a run and all that belonged to it."""
-        for uid in self._runs.pop(run, ()):
+    def close(self, run: str) -> set[str]:
+        """Forget a run and all that belonged to it; the uids of that."""
+        found = self._runs.pop(run, set())
+        for uid in found:
             self._owners.pop(uid, None)
+        return found
 
     @property
     def runs(self) -> tuple[str, ...]:

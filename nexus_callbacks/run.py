@@ -112,9 +112,9 @@ class Run:
 
     def _start(self, document: Document) -> None:
         self.start = document
+        self._writer.reserve()  # Before all else: a start document that is tried again must find nothing of itself.
         self._writer.root({"file_name": self.path.name, "file_time": iso_time(document["time"], self._zone)})
         self._writer.apply(self._layout.begin(document))
-        self._writer.flush()
 
     def _relative(self, document: Document) -> None:
         self._writer.apply(self._layout.related(document))

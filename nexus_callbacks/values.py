@@ -12,6 +12,7 @@ import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -321,6 +322,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
+@lru_cache(4096)
 def safe_name(name: str) -> str:
     """A name that HDF5 and NeXus take, made of ``name``.
 

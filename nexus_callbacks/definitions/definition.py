@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from nexus_callbacks.faults import Fault, FaultError, Place
@@ -43,7 +44,7 @@ class Field:
     """Further HDF5 attributes (name, value), as ``<attribute name="…">`` gives them."""
     place: Place | None = field(default=None, compare=False)
 
-    @property
+    @cached_property
     def variable(self) -> str | None:
         """Name of the variable that this field holds, or None for a constant."""
         found = VARIABLE.fullmatch(self.text.strip())
@@ -86,7 +87,12 @@ class Group:
                 yield path, node
 
     def variables(self) -> dict[str, list[tuple[str, Field]]]:
-        """Variable name → the fields that hold it, with their paths."""
+        """Variable name → the fields that hold it, with their paths. Not to be changed."""
+        return self._variables
+
+    @cached_property
+    def _variables(self) -> dict[str, list[tuple[str, Field]]]:
+        # Every run asks, and a facility's definition has a thousand of them.
         found: dict[str, list[tuple[str, Field]]] = {}
         for path, node in self.fields():
             if node.variable is not None:

@@ -6,6 +6,7 @@ times as long (benchmarks, W5 and W6). Nobody else writes the file, so what was 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ LEAST_CHUNK_ROWS = 64
 """Of a run that says how few rows it will have; a plan may have more of them than it said."""
 MOST_COMPACT = 1024
 """Bytes of a dataset that is kept within its object header."""
-MOST_FIXED = 128
-"""Bytes of a text that is written in its own length: a third of the time of one of variable length. JSON is longer."""
+MOST_FIXED = 32 * 1024
+"""Bytes of a text that is written in its own length, within its object header: half the time of one of variable length,
+and no heap beside it. HDF5 allows a header's message 64 KiB."""
 MOST_OPEN = 256
 """Groups that are kept open."""
 LEAST_WIDTH = 32
@@ -76,7 +78,7 @@ def _in_memory(dtype: np.dtype[Any]) -> Any:
     return IN_MEMORY if dtype.kind == "O" else _type(dtype)
 
 
-@cache
+@lru_cache(256)
 def _text_type(size: int) -> Any:
     """Text of at most ``size`` bytes of UTF-8."""
     found = h5t.C_S1.copy()
@@ -193,20 +195,21 @@ class Content:
         A target in another file is not opened: a detector may still be writing it.
         """
         self._change()
-        home, _, aim = target.rpartition("/")
-        source = self._there(home)
-        if source is None or not source.links.exists(aim.encode()):
-            return
+        if target in self._columns:
+            node = self._columns[target].dataset
+        else:
+            home, _, aim = target.rpartition("/")
+            source = self._there(home)
+            if source is None or not source.links.exists(aim.encode()):
+                return
+            hard = source.links.get_info(aim.encode()).type == h5py.h5l.TYPE_HARD
+            node = h5o.open(source, aim.encode()) if hard and target not in self._named else None
         above, _, name = path.rpartition("/")
         parent = self._require(above)
         if not parent.links.exists(name.encode()):
             parent.links.create_soft(name.encode(), target.encode())
-        if target in self._named:
-            return
-        if source.links.get_info(aim.encode()).type == h5py.h5l.TYPE_HARD:
-            node = h5o.open(source, aim.encode())
-            if not h5a.exists(node, b"target"):
-                _create_text(node, "target", target)
+        if node is not None and target not in self._named and not h5a.exists(node, b"target"):
+            _create_text(node, "target", target)
         self._named.add(target)
 
     def external(self, path: str, file: str, target: str) -> None:
@@ -292,7 +295,7 @@ class Content:
         stored = rows.dtype
         if self._fixed_text and stored.kind == "O":
             stored = np.dtype(f"S{max(2 * _longest(rows), LEAST_WIDTH)}")
-        row = max(int(np.prod(rows.shape[1:])) * stored.itemsize, 1)
+        row = max(math.prod(rows.shape[1:]) * stored.itemsize, 1)
         most = CHUNK_ROWS if not expected else min(max(expected, len(rows), LEAST_CHUNK_ROWS), CHUNK_ROWS)
         chunk = max(1, min(most, CHUNK_BYTES // row))
         properties = _dataset_properties(h5d.CHUNKED)
@@ -479,7 +482,7 @@ def _read(dataset: h5py.Dataset) -> Array:
 
 
 def _short(count: int, dtype: np.dtype[Any], row: tuple[int, ...]) -> bool:
-    return count <= SHORT_ROWS and count * int(np.prod(row)) * dtype.itemsize <= CHUNK_BYTES
+    return count <= SHORT_ROWS and count * math.prod(row) * dtype.itemsize <= CHUNK_BYTES
 
 
 def _joined(first: Array, second: Array) -> Array:
@@ -495,6 +498,8 @@ def _made(value: Any) -> tuple[Any, Any, Any, Array] | None:
     if isinstance(value, str):
         raw = storable(value).encode()
         if len(raw) <= MOST_FIXED:
+            # Not CONTIGUOUS: that goes to the disk when the dataset is closed, where no error can be told, and not with
+            # the flush, before which room is made.
             return _text_type(max(len(raw), 1)), SCALAR, COMPACT, np.array(raw)
         return TEXT, SCALAR, CONTIGUOUS, _object(value)
     if isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value):

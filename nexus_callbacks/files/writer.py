@@ -58,6 +58,15 @@ class Writer:
         self._mark = 0
         """The file's last mark of being at rest; 0 as long as there is none."""
         self._broken: set[str] = set()
+        content, folder = self._content, path.parent
+        self._carriers: dict[type, Callable[[Any], None]] = {
+            additions.Field: lambda each: content.field(each.path, each.value, each.attributes),
+            additions.Group: lambda each: content.group(each.path, each.nx_class, each.attributes),
+            additions.Link: lambda each: content.link(each.path, each.target),
+            additions.GridFrames: lambda each: gridded.make(self._file, each),
+            additions.External: lambda each: content.external(each.path, relative(each.file, folder), each.target),
+            additions.Attribute: lambda each: content.set_attributes(each.path, each.attributes),
+        }
 
     def _open(self) -> None:
         self._file = hdf5.open_file(self.path, swmr=self._swmr)
@@ -91,26 +100,15 @@ class Writer:
 
     def apply(self, found: Iterable[Addition]) -> None:
         """Carry additions out, in their order. Columns and frames come with their rows: see there."""
+        carriers = self._carriers
         for addition in found:
-            try:
-                self._apply(addition)
-            except REFUSED as error:
-                self.on_fault(addition.path, f"cannot be written: {error}")
+            carry = carriers.get(type(addition))
+            if carry is not None:
+                try:
+                    carry(addition)
+                except REFUSED as error:
+                    self.on_fault(addition.path, f"cannot be written: {error}")
         self._rest(again=True)
-
-    def _apply(self, addition: Addition) -> None:
-        if isinstance(addition, additions.Field):
-            self._content.field(addition.path, addition.value, addition.attributes)
-        elif isinstance(addition, additions.Group):
-            self._content.group(addition.path, addition.nx_class, addition.attributes)
-        elif isinstance(addition, additions.Link):
-            self._content.link(addition.path, addition.target)
-        elif isinstance(addition, additions.GridFrames):
-            gridded.make(self._file, addition)
-        elif isinstance(addition, additions.External):
-            self._content.external(addition.path, relative(addition.file, self.path.parent), addition.target)
-        elif isinstance(addition, additions.Attribute):
-            self._content.set_attributes(addition.path, addition.attributes)
 
     def append(
         self, column: additions.Column, rows: Rows, start: int, *, expected: int | None = None, last: bool = False
@@ -185,6 +183,16 @@ class Writer:
         """Set attributes of the root."""
         self._content.set_attributes("/", attributes)
 
+    def reserve(self) -> None:
+        """Make room on the disk for what is not flushed yet, and for some more.
+
+        Raises
+        ------
+        OSError
+            There is none; nothing has happened to the file.
+        """
+        hdf5.reserve(self._file, self._flushed, self._content.cached)
+
     def flush(self) -> None:
         """Make all that was written visible to readers.
 
@@ -199,7 +207,7 @@ class Writer:
             self._in_swmr = True
 
     def _bring(self) -> None:
-        hdf5.reserve(self._file, self._flushed, self._content.cached)
+        self.reserve()
         self._file.flush()
         self._flushed, self._content.cached, self._content.freed = hdf5.size(self._file), 0, False
         self._rest()

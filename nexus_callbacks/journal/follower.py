@@ -29,6 +29,9 @@ than 1 s behind (design D6)."""
 
 NOBODY = 5.0
 """In s: so long a process that follows may be absent before the scientist is told."""
+PAUSE = 50e-6
+"""In s a document: as long as a run goes on, the RunEngine's thread has the interpreter to itself for so long after
+each batch. What comes faster waits in the journal, and costs no more time in the end."""
 PATIENCE = 5.0
 """In s: so long a session that ends waits for a disk that takes nothing."""
 
@@ -103,6 +106,11 @@ class Followed:
                     return
         self._memory.append((name, document))
 
+    @property
+    def put(self) -> Callable[[str, Document], None] | None:
+        """The short way for the next document, as long as it does not raise; None if there is no journal."""
+        return self._journals[-1].append if self._journals and not self._in_memory else None
+
     def _next_journal(self, error: OSError | None) -> bool:
         """Begin the run's journal, or go on in the next place when one is full."""
         after = self._journals[-1].path if self._journals else None
@@ -134,8 +142,8 @@ class Followed:
 
     # -- the follower's thread ---------------------------------------------------------------------------------------
 
-    def advance(self) -> bool:
-        """Bring some more of what was appended into the run; False if there is nothing left to do now.
+    def advance(self) -> int:
+        """Bring some more of what was appended into the run; the number of documents, 0 if there is nothing left now.
 
         Raises
         ------
@@ -143,13 +151,17 @@ class Followed:
             The disk does not take it; the documents stay.
         """
         if self._run is None:
-            self._run = self._open_run()
+            try:
+                self._run = self._open_run()
+            except FileNotFoundError as error:  # No disk gives it back: it would be waited for without end.
+                self.give_up(f"the file was removed before it was written ({error})")
+                return 0
         ended = self.ended.is_set()  # Asked first: what was appended before is read below.
         documents = self._next()
         if not documents:
             if ended and not self.complete.is_set():
                 self._finish()
-            return False
+            return 0
         self._waiting.extend(documents)
         while self._waiting:
             name, document = self._waiting[0]
@@ -163,7 +175,7 @@ class Followed:
             except Exception as error:  # One document of a device's or plan's own making must not stop the others.
                 self._tell(f"{self._run.path}: a document of kind {name!r} could not be written: {error!r}")
             self._waiting.popleft()
-        return True
+        return len(documents)
 
     def _next(self) -> list[tuple[str, Document]]:
         if self._waiting:
@@ -408,7 +420,9 @@ class Follower:
                     return
                 each.retry()
             flushed = time.monotonic()
-            while each.advance():
+            while taken := each.advance():
+                if not each.ended.is_set():
+                    self._wake.wait(taken * PAUSE)
                 if time.monotonic() - flushed >= FLUSH_INTERVAL:  # However far behind: readers see how it comes on.
                     flushed = time.monotonic()
                     each.flush()
@@ -432,13 +446,16 @@ def _work(follower: weakref.ref[Follower], wake: threading.Event) -> None:
     A writer that is dropped while a run is open is not kept alive by it: its journal is then for the next session or
     `recover`. One whose runs have ended is, until they are complete.
     """
-    found = follower()
-    while found is not None:
-        more, ended = found._turn()
-        if not more:
-            return
-        if not ended:
+    found, held = follower(), True
+    while True:
+        if not held:
             found = None
+        # Before all else: a run that begins has the RunEngine busy, and the file can wait for as long.
         wake.wait(WAKE_INTERVAL)
         wake.clear()
-        found = follower()
+        found = found or follower()
+        if found is None:
+            return
+        more, held = found._turn()
+        if not more:
+            return

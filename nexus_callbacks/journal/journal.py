@@ -20,10 +20,10 @@ from types import TracebackType
 from typing import Any, NoReturn
 from zlib import crc32
 
-from ormsgpack import unpackb
+from ormsgpack import packb, unpackb
 
 from nexus_callbacks.documents import Document
-from nexus_callbacks.journal.packing import Packer, restore
+from nexus_callbacks.journal.packing import FLOAT, OPTIONS, Packer, restore
 
 MAGIC = b"NXJOURN\x01"
 """What a journal begins with; the last byte is the version of the format."""
@@ -89,7 +89,7 @@ class Journal:
         self.path = Path(path)
         self._lease = lease
         self._packer = Packer()
-        self._pack = self._packer.pack
+        self._mixed = self._packer.mixed
         self._lock = threading.Lock()
         self._fd = self._out = -1
         self._size = 0
@@ -131,8 +131,14 @@ class Journal:
         JournalClosed
             See :attr:`closed`.
         """
-        # As _put(_record(…)); two calls cost 0.2 µs.
-        payload = self._pack(name, document)
+        # As Packer.pack and _put(_record(…)), whose calls would cost 5 of 20 µs in a scan of 1 kHz: what was not used
+        # for 1 ms is no longer in the processor's cache.
+        try:
+            payload = packb((name, document), FLOAT, OPTIONS) if name not in self._mixed else None
+        except TypeError:
+            payload = None
+        if payload is None:
+            payload = self._packer.pack(name, document)
         length = len(payload)
         if length > _LONGEST:
             _record(payload)

@@ -24,7 +24,10 @@ from nexus_callbacks.documents import Document
 log = logging.getLogger("nexus_callbacks")
 
 _COUNT = struct.Struct("<I")
-_OPTIONS = OPT_PASSTHROUGH_BIG_INT | OPT_PASSTHROUGH_DATETIME
+OPTIONS = OPT_PASSTHROUGH_BIG_INT | OPT_PASSTHROUGH_DATETIME
+FLOAT = float.conjugate
+"""The hook that costs least: a method of float in C, which turns np.float64 into the float that it is and refuses every
+other type (0.03 µs a value; a function of Python's own 0.1 µs)."""
 _DEEPEST = 300
 """Levels of nesting that are kept; the walk takes two of Python's frames a level."""
 _NEST = 100
@@ -71,23 +74,22 @@ class Packer:
     def __init__(self) -> None:
         self.kept_as_text: dict[str, str] = {}
         """Where (``event data.detector``) → name of the type that could only be kept as text; the first of a type."""
-        self._mixed: set[str] = set()
+        self.mixed: set[str] = set()
+        """Kinds of documents that held what :data:`FLOAT` refuses."""
         self._lost: list[Any] = []
 
     def pack(self, name: str, document: Document) -> bytes:
         """The bytes of a document and its name."""
-        if name not in self._mixed:
+        if name not in self.mixed:
             try:
-                # The hook that costs least: a method of float in C, which turns np.float64 into the float that it is
-                # and refuses every other type (0.03 µs a value; a function of Python's own 0.1 µs).
-                return packb((name, document), float.conjugate, _OPTIONS)
+                return packb((name, document), FLOAT, OPTIONS)
             except TypeError:
-                self._mixed.add(name)  # The next ones of this kind are likely to be like it.
+                self.mixed.add(name)  # The next ones of this kind are likely to be like it.
         return self._mixed_payload(name, document)
 
     def _mixed_payload(self, name: str, document: Document) -> bytes:
         try:
-            payload = packb((name, document), self._hook, _OPTIONS)
+            payload = packb((name, document), self._hook, OPTIONS)
         except TypeError:  # keys that are no texts, surrogates, objects, too deep …
             self._lost.clear()
             payload = self._walked_payload(name, document)
@@ -97,7 +99,7 @@ class Packer:
 
     def _walked_payload(self, name: str, document: Document) -> bytes:
         try:
-            return packb([self._plain(name, 0, ()), self._plain(document, 1, ())], None, _OPTIONS)
+            return packb([self._plain(name, 0, ()), self._plain(document, 1, ())], None, OPTIONS)
         except Exception:  # Changed by another thread meanwhile, or the stack was full, or worse.
             self._lost.append(document)
             texts = [_text(v).encode("utf-8", "replace").decode() for v in (name, document)]
@@ -131,8 +133,8 @@ class Packer:
         except RecursionError:
             return self._as_text(value)
         if isinstance(value, np.ndarray):
-            return Ext(Kind.OBJECTS, packb([list(value.shape), plain], None, _OPTIONS))
-        return Ext(Kind.NESTED, packb(plain, None, _OPTIONS)) if depth % _NEST == _NEST - 1 else plain
+            return Ext(Kind.OBJECTS, packb([list(value.shape), plain], None, OPTIONS))
+        return Ext(Kind.NESTED, packb(plain, None, OPTIONS)) if depth % _NEST == _NEST - 1 else plain
 
     def _plain_contents(self, contents: dict[Any, Any] | list[Any], depth: int, above: tuple[int, ...]) -> Any:
         if isinstance(contents, list):
@@ -142,13 +144,13 @@ class Packer:
         if all(type(k) is str for k in keys) and len(set(keys)) == len(keys):
             return dict(zip(keys, values, strict=True))
         pairs = [[k, v] for k, v in zip(keys, values, strict=True)]
-        return Ext(Kind.MAPPING, packb(pairs, None, _OPTIONS))
+        return Ext(Kind.MAPPING, packb(pairs, None, OPTIONS))
 
     def _plain_leaf(self, value: Any) -> Any:
         try:
             if isinstance(value, memoryview):
                 value = value.tobytes()  # It may have gaps, of which ormsgpack does not ask the hook.
-            return Fragment(packb(value, self._hook, _OPTIONS))
+            return Fragment(packb(value, self._hook, OPTIONS))
         except Exception:  # Objects may raise anything, from a conversion that they offer, too.
             return self._as_text(value)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,8 @@ class Coverage:
 
     def to_json(self) -> str:
         """JSON text with the summary, where each mandatory variable belongs, and all outcomes by variable."""
-        variables = {o.variable: {k: v for k, v in asdict(o).items() if v and k != "variable"} for o in self.outcomes}
+        # vars(), as asdict() copies level by level, which takes 20 times as long.
+        variables = {o.variable: {k: v for k, v in vars(o).items() if v and k != "variable"} for o in self.outcomes}
         mandatory = {o.variable: o.paths[0] for o in self.outcomes if o.mandatory}
         return json.dumps({**self.summary(), "mandatory": mandatory, "variables": variables}, ensure_ascii=False)
 

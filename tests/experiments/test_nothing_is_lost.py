@@ -347,10 +347,14 @@ def test_a_journal_that_is_damaged_in_the_middle_is_kept(tmp_path, spool, caplog
     assert "the journal is kept" in caplog.text
 
 
-def test_a_file_that_was_removed_in_mid_run_comes_back_from_the_journal(tmp_path, spool):
+@pytest.mark.parametrize("begun", [True, False], ids=["being written", "not begun yet"])
+def test_a_file_that_was_removed_in_mid_run_comes_back_from_the_journal(tmp_path, spool, begun):
     writer = NexusWriter(tmp_path / "data", journal=spool)
     run = feed(writer, 50)
     (path,) = writer.files.values()
+    deadline = time.monotonic() + 20
+    while begun and time.monotonic() < deadline and b"measurement" not in path.read_bytes():
+        time.sleep(0.05)
     path.unlink()
     writer("stop", run.compose_stop())
     writer.close()
