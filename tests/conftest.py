@@ -51,18 +51,19 @@ class Reading:
 
     def __init__(self, base):
         self.base = base
-        self.shared = set()
-        """Folders that several tests write into."""
         self.known = set()
         self.seen = {}
         self.forms = set()
 
     def folders(self, own):
-        """A test's own folder, and those of fixtures that live longer."""
-        fresh = set(self.base.iterdir()) - self.known
-        self.shared |= {each for each in fresh if each != own and each.is_dir() and not each.is_symlink()}
-        self.known |= fresh
-        return [*self.shared, *([own] if own is not None and own not in self.shared else [])]
+        """A test's own folder, and those that were made meanwhile, by fixtures that live longer.
+
+        Each is gone through once: a property test makes hundreds of them.
+        """
+        names = set(os.listdir(self.base))  # noqa: PTH208  # A tenth of the time of Path.iterdir, after each test.
+        fresh = {self.base / name for name in names - self.known}
+        self.known |= names
+        return [each for each in fresh | ({own} if own else set()) if each.is_dir() and not each.is_symlink()]
 
     def complaints(self, own):
         """What the readers say against the files that came or changed since the last time."""
@@ -98,4 +99,4 @@ def other_programs_read_its_files(request, reading):
         said = reading.complaints(own)
         assert not said, "\n".join(said)
     else:
-        reading.known.add(own)
+        reading.known |= {own.name} if own else set()
