@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nexus_callbacks import units
+from nexus_callbacks.beamline import conversions
 from nexus_callbacks.beamline.profile import Bindings, Profile, merge_bindings
 from nexus_callbacks.beamline.signals import Signals
 from nexus_callbacks.beamline.sources import NOT_YET, Binding, Source, nearest
 from nexus_callbacks.definitions.definition import Field, Group
 from nexus_callbacks.faults import Fault
-from nexus_callbacks.layout import conversions
 from nexus_callbacks.values import as_nexus
 
 

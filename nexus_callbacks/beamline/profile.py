@@ -16,11 +16,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
 
-from nexus_callbacks.beamline import naming, sources, yaml_lines
+from nexus_callbacks.beamline import conversions, naming, sources, yaml_lines
 from nexus_callbacks.beamline.sources import Binding, Source, SourceFault, nearest
 from nexus_callbacks.definitions.definition import Record
 from nexus_callbacks.faults import Fault, FaultError, Place
-from nexus_callbacks.layout import conversions
 
 
 def _fault(message: str, remedy: str = "") -> PydanticCustomError:

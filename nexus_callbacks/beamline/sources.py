@@ -50,7 +50,7 @@ class Binding:
     record: Record | None = None
     """Which reading is wanted; None leaves it to the definition."""
     convert: str | None = None
-    """One of :data:`nexus_callbacks.layout.conversions.NAMES`, over the whole column; None takes one reading."""
+    """One of :data:`nexus_callbacks.beamline.conversions.NAMES`, over the whole column; None takes one reading."""
     place: Place | None = field(default=None, compare=False)
 
 

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from nexus_callbacks import documents, units
+from nexus_callbacks.beamline import conversions
 from nexus_callbacks.beamline.bindings import Binding
 from nexus_callbacks.definitions import definition
 from nexus_callbacks.documents import DataKey, Document, Stream
-from nexus_callbacks.layout import additions, conversions
+from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
 from nexus_callbacks.layout.coverage import Outcome
 from nexus_callbacks.layout.readings import Readings

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_callbacks import units
+from nexus_callbacks.beamline import conversions
 from nexus_callbacks.definitions.definition import Group
-from nexus_callbacks.layout import conversions
 from nexus_callbacks.units import UnitFault, compatible, conversion, known
 
 
