@@ -239,7 +239,7 @@ class Run:
         """As :meth:`write_rows`, but readers do not see them before the next flush."""
         for table in self._tables.values():
             self._write_table(table, last)
-            for each in table.columns if last else ():
+            for each in table.columns if last and not table.wide else ():
                 self._writer.settle(each)
 
     def _write_table(self, table: Table, last: bool = False) -> None:
@@ -251,12 +251,13 @@ class Run:
             return
         blocks = [self._pieces(table, block) for block in table.pending]
         table.unsure = True
+        expected = 1 if table.wide else table.expected  # Small chunks: most of them stay nearly empty.
         for each, pieces in zip(table.columns, zip(*blocks, strict=True), strict=True):
             start = table.written
             whole = _merged(pieces)
             for rows in whole:
-                once = last and len(whole) == 1
-                self._writer.append(each, rows, start, expected=table.expected, last=once)
+                once = last and len(whole) == 1 and not table.wide
+                self._writer.append(each, rows, start, expected=expected, last=once)
                 start += len(rows)
             if each.kind == "data" and each.path not in self._texts:
                 self._tell_text(table, each)
@@ -273,6 +274,10 @@ class Run:
 
     def _pieces(self, table: Table, block: Rows | Page) -> list[Piece]:
         """Pending rows of every column, made before any is written, so that a bad value costs only itself."""
+        unknown = block.keys() - table.stream.keys.keys()
+        if unknown:
+            names = ", ".join(sorted(map(str, unknown))[:5])
+            self._tell(f"{self.path.name}: {table.stream.name}: no descriptor has these keys of its events: {names}")
         made: dict[tuple[str, str], Piece] = {}
         found: list[Piece] = []
         for each, make in table.pieces(block, self.start["time"]):

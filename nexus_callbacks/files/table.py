@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
@@ -26,6 +26,9 @@ LEAST = -(2**63)
 MOST_ROWS = 1024
 MOST_BYTES = 4 * 2**20
 """Rows, and bytes of arrays in them, which wait for the next flush; more are brought into the file at once."""
+MOST_SETTLED = 1000
+"""Columns of a stream up to which short ones are made not to grow any more at the end of a run: to take the old ones
+away HDF5 needs time with the square of their number (2000: 1 s, 8000: 29 s)."""
 LARGE = 32 * 1024
 """Bytes of an array that is not copied on its way into the file."""
 
@@ -86,6 +89,10 @@ class Rows:
         """Keep only the first rows."""
         del self.rows[count:]
 
+    def keys(self) -> Set[str]:
+        """The keys of the data; a device that changes them in mid-run has to say so, so one row tells."""
+        return self.rows[0][2].keys() if self.rows else set()
+
     def seq_nums(self) -> Sequence[int]:
         """The rows' numbers."""
         return [seq_num for seq_num, *_ in self.rows]
@@ -122,6 +129,11 @@ class Page:
     def truncate(self, count: int) -> None:
         """Keep only the first rows."""
         self.count = min(count, self.count)
+
+    def keys(self) -> Set[str]:
+        """The keys of the data."""
+        keys: Set[str] = self.document["data"].keys()
+        return keys
 
     def seq_nums(self) -> Sequence[int]:
         """The rows' numbers."""
@@ -225,6 +237,11 @@ class Table:
     def count(self) -> int:
         """Number of rows."""
         return self.seq_nums.count
+
+    @property
+    def wide(self) -> bool:
+        """Whether it has so many columns that none is made smaller at the end."""
+        return len(self.columns) > MOST_SETTLED
 
     @property
     def last(self) -> Mapping[str, Any]:

@@ -326,7 +326,7 @@ def test_projections_of_the_start_document_are_kept(writer):
 # -- many ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("count", "where"), [(3, "attribute"), (20_000, "dataset")])
+@pytest.mark.parametrize(("count", "where"), [(3, "attribute"), (5_000, "dataset")])
 def test_any_number_of_keys_has_its_timestamps(writer, count, where):
     keys = {f"key_{i}": said() for i in range(count)}
     write(writer, keys, [dict.fromkeys(keys, 1.0)])
