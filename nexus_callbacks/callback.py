@@ -22,10 +22,9 @@ from nexus_callbacks.datasets import Target
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
 from nexus_callbacks.files.dataset import DatasetError, announce, merge
-from nexus_callbacks.files.master import MasterError, add_dataset
 from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.journal.follower import Followed, Follower, HandedOver
-from nexus_callbacks.journal.recovery import recover_from
+from nexus_callbacks.journal.recovery import link, recover_from
 from nexus_callbacks.journal.spool import Session, Spool
 from nexus_callbacks.layout.layout import Recipe
 from nexus_callbacks.pulse import Pulse
@@ -136,7 +135,6 @@ class NexusWriter:
         """Kind → number of documents that belonged to no run, and so are in no file."""
         self._recipes = Recipes(profile, signals)
         self._told: dict[str, None] = {}
-        self._targets: dict[str, Target] = {}
         self._relations = Relations()
         self._swmr = swmr
         self._follow = follow
@@ -232,10 +230,11 @@ class NexusWriter:
         """Close the files of runs that did not stop; they are marked as incomplete. Waits for the others."""
         if os.getpid() != self._pid:
             return  # A forked child: the files are the parent's.
-        for uid in list(self._runs):
-            self._abandon(uid, CLOSED)
-        for uid in list(self._journaled):
-            self._end(uid, CLOSED)
+        with self._lock:  # Rows of runs without a journal are flushed in a thread of its own.
+            for uid in list(self._runs):
+                self._abandon(uid, CLOSED)
+            for uid in list(self._journaled):
+                self._end(uid, CLOSED)
         if self._follower is not None:
             self._follower.end()
         self.wait()
@@ -264,7 +263,7 @@ class NexusWriter:
             if run is None:
                 self._begin_journal(doc, target)
         except BaseException as error:
-            datasets.leave(target, uid)  # Nothing of the run is in it: it must not pass for a dataset.
+            self._leave(target, uid)  # Nothing of the run is in it: it must not pass for a dataset.
             if isinstance(error, Exception):
                 raise _refused(error) from error
             raise
@@ -272,11 +271,16 @@ class NexusWriter:
         if run is not None:
             self._runs[uid] = run
             self._pulse.start(FLUSH_INTERVAL)
-        self._targets[uid] = target
         told = self._relations.begin(doc, target, self._router.runs)
         self._router.open(uid)
         for each, relative in told:
             self._pass_on(each, RELATIVE, relative)
+
+    def _leave(self, target: Target, uid: str) -> None:
+        try:
+            datasets.leave(target, uid)
+        except OSError as error:
+            self._tell(f"{target.file}: of a run that was refused, and cannot be removed: {error}")
 
     def _place(self, start: Document) -> Target:
         """Make the file of a run, or a place in that of its dataset."""
@@ -375,7 +379,7 @@ class NexusWriter:
         if name == "stop":
             del self._runs[uid]
             self._router.close(uid)
-            self._finished(self._targets[uid], run, True)
+            self._finished(self._relations.targets[uid], run, True)
         elif time.monotonic() - self._flushed >= FLUSH_INTERVAL:
             self._flush()
 
@@ -409,27 +413,15 @@ class NexusWriter:
             except DatasetError as error:
                 self._tell(f"{error}; until then it is in {target.file.name}")
         if stopped:
-            self._link_into_master(target, run)
-
-    def _link_into_master(self, target: Target, run: Run) -> None:
-        if not self._recipes.masters:
-            return
-        wanted = self._recipes.wanted_paths(run.start, self.directory)
-        if wanted.master is None:
-            return
-        about = {"creator": "nexus_callbacks", "file_name": wanted.master.name}
-        try:
-            add_dataset(wanted.master, target.path, about, target.entry)
-        except MasterError as error:
-            self._tell(f"{run.path.name} is complete but not in the master file: {error}")
-            return
-        self.masters.put(str(run.start["uid"]), wanted.master)
+            master = link(self._recipes, run.start, self.directory, target, self._tell)
+            if master is not None:
+                self.masters.put(str(run.start["uid"]), master)
 
     # -- faults ----------------------------------------------------------------------------------------------------
 
     def _failed(self, uid: str | None, name: str, error: Exception) -> None:
         """A document could not be written: say so, and keep the scan and the rest of the file going."""
-        target = self._targets.get(uid or "")
+        target = self._relations.targets.get(uid or "")
         where = target.path if target else "no file"
         self._tell(f"{where}: a document of kind {name!r} could not be written: {type(error).__name__}: {error}")
         log.debug("the document was of kind %r", name, exc_info=error)
@@ -440,7 +432,7 @@ class NexusWriter:
         self._router.close(uid)
         run = self._runs.pop(uid)
         run.abandon(reason)
-        self._finished(self._targets[uid], run, False)
+        self._finished(self._relations.targets[uid], run, False)
 
     def _tell(self, message: str) -> None:
         """Tell the scientist, each thing once."""
@@ -448,7 +440,7 @@ class NexusWriter:
             return
         self._told[message] = None
         if len(self._told) > MOST_TOLD:
-            del self._told[next(iter(self._told))]
+            self._told.pop(next(iter(list(self._told))), None)  # Several threads may be at it.
         log.warning("%s", message)
 
 

@@ -125,7 +125,13 @@ def join(directory: Path, dataset_uid: str, run: str, wanted: Path, skeleton: Sk
         entry = ENTRY if not runs else f"{ENTRY}_{len(runs) + 1:04d}"
         wanted_part = path.with_name(f".{path.stem}.{entry}.part")
         part = hdf5.create_exclusively(_numbered(wanted_part), skeleton(entry))
-        _write(record, {"path": os.path.relpath(path, directory), "runs": {**runs, run: entry}})
+        try:
+            _write(record, {"path": os.path.relpath(path, directory), "runs": {**runs, run: entry}})
+        except OSError:
+            part.unlink()
+            if not runs:
+                path.unlink()
+            raise
     return Target(path, part, entry, dataset_uid, register)
 
 

@@ -21,7 +21,8 @@ class Relations:
     """
 
     def __init__(self) -> None:
-        self._targets: dict[str, Target] = {}
+        self.targets: dict[str, Target] = {}
+        """Run uid → where it is."""
 
     def begin(self, start: Document, target: Target, runs: Sequence[str]) -> list[tuple[str, Document]]:
         """Take a run; the uids of those that are to be told something, with the documents that tell it.
@@ -32,10 +33,10 @@ class Relations:
             Uids of the other runs that are open, in the order in which they started.
         """
         uid = str(start["uid"])
-        self._targets[uid] = target
+        self.targets[uid] = target
         named = start.get("parent_run")
         parent = str(named) if named else next(reversed(runs), "")
-        above = self._targets.get(parent)
+        above = self.targets.get(parent)
         if above is None or parent == uid:
             return []  # Another session's: its uid is in the start document.
         found: list[tuple[str, Document]] = [(uid, {"role": "parent", "uid": parent, **_where(above, target)})]

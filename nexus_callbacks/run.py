@@ -120,13 +120,15 @@ class Run:
         self._writer.apply(self._layout.related(document))
 
     def _descriptor(self, document: Document) -> None:
+        table = self._tables.get(document.get("name", PRIMARY))
+        if table is not None:
+            self._write_table(table)  # Rows before a reconfiguration belong to the columns known then.
+        self._writer.reserve()  # What a full disk refuses is tried again: nothing may have been done by then.
         stream, found = self._layout.extend(document)
-        table = self._tables.get(stream.name)
         if table is None:
             table = self._tables[stream.name] = Table(stream, expected=self._expected(stream.name))
             table.next_descriptor(document["uid"])
         else:
-            self._write_table(table)  # Rows before a reconfiguration belong to the columns known then.
             self._compare_units(table, stream)
             table.describe(merged(table.stream, stream))
             table.next_descriptor(document["uid"])
@@ -336,6 +338,11 @@ class Run:
             attributes = {"description": f"Where the frames are; {linked.reason}"}
             self._writer.apply([additions.Field(frames.path, paths, attributes)])
 
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed: nothing more comes into it."""
+        return self._writer.closed
+
     def close(self) -> None:
         """Close the file of a run that could not be begun."""
         self._writer.close()
@@ -351,6 +358,8 @@ class Run:
             for each in table.columns:
                 if each.kind == "time" and self._writer.kind(each.path):
                     found.append(float(self._writer.read(each.path)[-1]))
+            for block in table.pending:
+                found += [time for time in block.times() if isinstance(time, int | float)]
         return float(max(found))
 
     def fault(self, path: str, reason: str) -> None:

@@ -217,6 +217,11 @@ class Writer:
         self._leave_swmr()
         self._resumes = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed."""
+        return not self._file.id.valid
+
     def close(self) -> None:
         """Close the file; harmless when it is closed.
 

@@ -52,7 +52,6 @@ _AD_HDF5 = replace(_HDF5, dataset="/entry/data/data")
 _NPY = Format("NPY", "raw", read=headers.npy)
 _EDF = Format("EDF", "raw", read=headers.edf)
 _TIFF = Format("TIFF", "raw", read=headers.tiff)
-_NUMBERED = {"files": "frames", "closed": True}
 _TWO_CLOCKS = Format(
     "HDF5", dataset="/entry/instrument/NDAttributes/NDArrayEpicsTSSec", reason="two datasets make one time"
 )

@@ -87,6 +87,8 @@ class Followed:
         """Read, and not in the file yet: the disk did not take them."""
         self._run: Run | None = None
         self._reason = ""
+        self._stopped = False
+        """The stop document was read."""
         self.refused: float | None = None
         """Since when (``time.monotonic``) the disk has taken nothing; None if it does."""
 
@@ -153,9 +155,12 @@ class Followed:
         if self._run is None:
             try:
                 self._run = self._open_run()
-            except FileNotFoundError as error:  # No disk gives it back: it would be waited for without end.
-                self.give_up(f"the file was removed before it was written ({error})")
-                return 0
+            except OSError as error:
+                if isinstance(error, FileNotFoundError) or error.errno is None:
+                    # Gone, or no HDF5: no disk gives it back, and it would be waited for without end.
+                    self.give_up(f"the file was removed or replaced before it was written ({error})")
+                    return 0
+                raise
         ended = self.ended.is_set()  # Asked first: what was appended before is read below.
         documents = self._next()
         if not documents:
@@ -163,19 +168,24 @@ class Followed:
                 self._finish()
             return 0
         self._waiting.extend(documents)
+        self._feed(self._run)
+        return len(documents)
+
+    def _feed(self, run: Run) -> None:
+        """Bring what was read into the run."""
         while self._waiting:
             name, document = self._waiting[0]
             if name == "stop":
                 # A disk that is full now may not be later: the stop document waits for it.
-                self._run.write_rows(last=True)
+                run.write_rows(last=True)
+                self._stopped = True
             try:
-                self._run.feed(name, document)
+                run.feed(name, document)
             except OSError:
                 raise
             except Exception as error:  # One document of a device's or plan's own making must not stop the others.
-                self._tell(f"{self._run.path}: a document of kind {name!r} could not be written: {error!r}")
+                self._tell(f"{run.path}: a document of kind {name!r} could not be written: {error!r}")
             self._waiting.popleft()
-        return len(documents)
 
     def _next(self) -> list[tuple[str, Document]]:
         if self._waiting:
@@ -184,6 +194,8 @@ class Followed:
             reader = self._readers[self._reading]
             last = self._reading == len(self._journals) - 1 and not self._in_memory
             found = reader.read()
+            if reader.damage is not None and not found:
+                raise ValueError(f"the journal {reader.path} is damaged {reader.damage}")
             if found or last:
                 return list(found)
             found = reader.read()  # Written between the look and the move to the next place.
@@ -202,11 +214,10 @@ class Followed:
 
     def retry(self) -> None:
         """Feed what the disk did not take before; see :meth:`advance`."""
-        while self._waiting and self._run is not None:
-            name, document = self._waiting[0]
-            self._run.write_rows()
-            self._run.feed(name, document)
-            self._waiting.popleft()
+        if self._waiting and self._run is not None:
+            if self._waiting[0][0] != "stop":
+                self._run.write_rows()
+            self._feed(self._run)
 
     def flush(self) -> None:
         """Make the rows visible and the journal safe from power loss."""
@@ -222,6 +233,9 @@ class Followed:
     def _finish(self) -> None:
         run = self._run
         if run is not None:
+            if not (self._stopped or self._reason):
+                self.give_up("its stop document was not found in its journal")
+                return
             if self._reason:
                 run.abandon(self._reason)
             if run.failed:
@@ -236,7 +250,7 @@ class Followed:
     def give_up(self, reason: str) -> None:
         """Leave the run to ``recover``: its journals stay."""
         self._tell(f"{self._run.path if self._run else self.uid}: {reason}; `nexus-callbacks recover` completes it")
-        if self._run is not None and not self._run.failed:
+        if self._run is not None and not self._run.closed:
             self._run.abandon(reason)
         self._close_readers()
         self.complete.set()

@@ -169,9 +169,10 @@ class Journal:
 
     def gone(self) -> bool:
         """Whether the file was deleted; what is appended then is lost with it."""
-        if self._fd < 0:
-            return not self.path.exists()
-        return os.fstat(self._fd).st_nlink == 0
+        with self._lock:
+            if self._fd >= 0:
+                return os.fstat(self._fd).st_nlink == 0
+        return not self.path.exists()
 
     def close(self) -> None:
         """Close the file; it stays where it is."""

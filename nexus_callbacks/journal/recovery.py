@@ -235,15 +235,17 @@ def put_in(target: Target) -> None:
         merge(target)
 
 
-def link(recipes: Recipes, start: Any, directory: Path, target: Target, tell: Tell) -> None:
-    """Put a run's file into the master file."""
-    wanted = recipes.wanted_paths(start, directory)
-    if wanted.master is not None:
-        try:
-            about = {"creator": "nexus_callbacks", "file_name": wanted.master.name}
-            add_dataset(wanted.master, target.path, about, target.entry)
-        except MasterError as error:
-            tell(f"{target.path.name} is complete but not in the master file: {error}")
+def link(recipes: Recipes, start: Any, directory: Path, target: Target, tell: Tell) -> Path | None:
+    """Put a run's entry into its master file, which is returned; None if it has none, or it could not be done."""
+    master = recipes.wanted_paths(start, directory).master if recipes.masters else None
+    if master is None:
+        return None
+    try:
+        add_dataset(master, target.path, {"creator": "nexus_callbacks", "file_name": master.name}, target.entry)
+    except MasterError as error:
+        tell(f"{target.path.name} is complete but not in the master file: {error}")
+        return None
+    return master
 
 
 def _is_ours(path: Path, entry: str, uid: str) -> bool:

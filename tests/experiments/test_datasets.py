@@ -300,3 +300,17 @@ def test_a_dataset_has_the_first_value_of_its_first_run_and_the_last_of_its_last
         assert file["entry/instrument/source/last_fill"][()] == 190
         assert file["entry_0002/instrument/source/current"][()] == 190
     assert faults(writer.files[uid]) == []
+
+
+def test_a_register_that_cannot_be_written_refuses_the_run_and_leaves_nothing(tmp_path, monkeypatch):
+    from nexus_callbacks import FaultError
+
+    def full(record, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nexus_callbacks.datasets._write", full)
+    writer = NexusWriter(tmp_path / "data", journal=tmp_path / "spool")
+    with pytest.raises(FaultError, match="No space left"):
+        writer("start", {"uid": "u", "time": 1.0, "dataset_uid": "d"})
+    assert not list((tmp_path / "data").glob("*.h5"))
+    assert not list((tmp_path / "data").glob(".*.part"))

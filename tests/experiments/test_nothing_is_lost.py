@@ -1,5 +1,6 @@
 """With a journal: whatever happens to the session or the disk, what the RunEngine emitted comes into the file."""
 
+import errno
 import gc
 import os
 import random
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 
 import bluesky.plans as bp
@@ -473,3 +475,75 @@ def test_the_profile_is_read_once_for_all_runs_of_a_recovery(tmp_path, spool, mo
     assert known.of(str(profile)) is first
     profile.write_text("beamline: b2\n")
     assert known.of(str(profile)).profile.beamline == "b2", "a profile that was changed is read again"
+
+
+KEYS = {"x": {"dtype": "number", "shape": [], "source": "s"}}
+
+
+def test_a_disk_that_is_full_when_a_stream_is_reconfigured_costs_no_column(tmp_path, monkeypatch):
+    """The descriptor is tried again, and found as if for the first time."""
+    from nexus_callbacks.files.writer import Writer
+
+    monkeypatch.setattr("nexus_callbacks.journal.follower.WAKE_INTERVAL", 5.0)
+    append, refusals = Writer.append, iter([OSError(errno.ENOSPC, "no room")])
+
+    def refusing(self, column, *args, **kwargs):
+        if column.key == "x" and (error := next(refusals, None)):
+            raise error
+        return append(self, column, *args, **kwargs)
+
+    monkeypatch.setattr(Writer, "append", refusing)
+    run = compose_run()
+    with NexusWriter(tmp_path, journal=tmp_path / "spool") as writer:
+        writer("start", run.start_doc)
+        first = run.compose_descriptor(name="primary", data_keys=KEYS)
+        writer("descriptor", first.descriptor_doc)
+        writer("event", first.compose_event(data={"x": 1.0}, timestamps={"x": 0.0}))
+        second = run.compose_descriptor(name="primary", data_keys={**KEYS, "y": KEYS["x"]}, validate=False)
+        writer("descriptor", second.descriptor_doc)
+        row = {"descriptor": second.descriptor_doc["uid"], "uid": "e", "seq_num": 2, "time": 1.0, "filled": {}}
+        writer("event", {**row, "data": {"x": 2.0, "y": 3.0}, "timestamps": {"x": 0.0, "y": 0.0}})
+        writer("stop", run.compose_stop())
+    with h5py.File(writer.files[run.start_doc["uid"]]) as file:
+        assert list(file["entry/measurement/x"]) == [1, 2]
+        assert file["entry/measurement/y"][1] == 3
+        assert {name for name in file["entry/bluesky/primary"] if name.startswith("descriptor_")} >= {"descriptor_2"}
+        assert "descriptor_3" not in file["entry/bluesky/primary"]
+        assert file.attrs["state"] == "complete"
+
+
+@pytest.mark.unreadable("its journal was damaged, so that the end of its run is not in it")
+def test_a_journal_that_is_damaged_while_it_is_followed_is_kept(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("nexus_callbacks.journal.follower.WAKE_INTERVAL", 5.0)
+    run = compose_run()
+    with NexusWriter(tmp_path, journal=tmp_path / "spool") as writer:
+        writer("start", run.start_doc)
+        stream = run.compose_descriptor(name="primary", data_keys=KEYS)
+        writer("descriptor", stream.descriptor_doc)
+        for i in range(10):
+            writer("event", stream.compose_event(data={"x": i}, timestamps={"x": 0.0}))
+        (journal,) = (tmp_path / "spool").rglob("*.journal")
+        with journal.open("r+b") as file:
+            file.seek(-20, 2)
+            file.write(b"\0\0\0")
+        writer("stop", run.compose_stop())
+        assert writer.wait(30)
+        assert "checksum is wrong" in caplog.text
+        assert journal.exists()
+    with h5py.File(writer.files[run.start_doc["uid"]]) as file:
+        assert file.attrs["state"] == "incomplete"
+        assert list(file["entry/measurement/x"]) == list(range(9))
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_a_run_that_is_closed_ends_with_its_last_row(tmp_path, journal):
+    run = compose_run()
+    start = {**run.start_doc, "time": 1.7e9}
+    with NexusWriter(tmp_path, journal=journal and tmp_path / "spool") as writer:
+        writer("start", start)
+        stream = run.compose_descriptor(name="primary", data_keys=KEYS)
+        writer("descriptor", stream.descriptor_doc)
+        writer("event", {**stream.compose_event(data={"x": 1}, timestamps={"x": 0.0}), "time": 1.7e9 + 5})
+    with h5py.File(writer.files[start["uid"]]) as file:
+        begin, end = (datetime.fromisoformat(file[f"entry/{name}_time"].asstr()[()]) for name in ("start", "end"))
+    assert (end - begin).total_seconds() == 5
