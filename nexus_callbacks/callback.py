@@ -19,11 +19,12 @@ from types import TracebackType
 from nexus_callbacks import datasets, hdf5, pulse
 from nexus_callbacks.beamline.bindings import Signals
 from nexus_callbacks.datasets import Target
-from nexus_callbacks.documents import Document
+from nexus_callbacks.documents import Document, text_of
 from nexus_callbacks.faults import Fault, FaultError, Place
 from nexus_callbacks.files.dataset import DatasetError, announce, merge
 from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.journal.follower import Followed, Follower, HandedOver
+from nexus_callbacks.journal.journal import END, HEADER
 from nexus_callbacks.journal.recovery import link, recover_from
 from nexus_callbacks.journal.spool import Session, Spool
 from nexus_callbacks.layout.layout import Recipe
@@ -40,6 +41,11 @@ FLUSH_INTERVAL = 0.8
 what the flush takes included (design D6)."""
 PATIENCE = 10.0
 """In s: so long a look-up in :attr:`NexusWriter.files` waits for a file to be complete."""
+RESERVED = (HEADER, END, RELATIVE)
+"""Names of records that stand in a journal beside the documents."""
+QUIET = 0.5
+"""In s: so long a session that ends waits for its files without a word."""
+ENDED = "the session ended before the run stopped"
 CLOSED = "the writer was closed before the run stopped"
 MOST_TOLD = 1000
 """Messages that are remembered, so that each is told once; a session of months must not fill the memory with them."""
@@ -154,14 +160,12 @@ class NexusWriter:
             self._spool = Spool(Path(journal) if isinstance(journal, str | Path) else None)
             self._follower = Follower(self._tell)
             _followers.add(self._follower)
-            _writers.add(self)
             # Beside everything else: what a dead session left must not keep the first scan waiting.
             spool, tell = self._spool, self._tell
-            recovery = threading.Thread(
-                target=lambda: recover_from(spool, tell, _stopping), name="nexus-recover", daemon=True
-            )
+            recovery = threading.Thread(target=lambda: _recover(spool, tell), name="nexus-recover", daemon=True)
             _recoveries.add(recovery)
             recovery.start()
+        _writers.add(self)
         self._flushed = time.monotonic()
         self._pulse = Pulse(self._beat, "nexus-flush")
         _check_writable(self.directory)
@@ -199,6 +203,8 @@ class NexusWriter:
             return
         uid: str | None = None
         try:
+            if name in RESERVED:
+                raise ValueError("no document of event-model has this name")
             uid = self._router.owner(name, doc)
             if uid is not None and self._follower is not None:
                 self._append(uid, name, doc)
@@ -230,17 +236,23 @@ class NexusWriter:
         """Close the files of runs that did not stop; they are marked as incomplete. Waits for the others."""
         if os.getpid() != self._pid:
             return  # A forked child: the files are the parent's.
-        with self._lock:  # Rows of runs without a journal are flushed in a thread of its own.
-            for uid in list(self._runs):
-                self._abandon(uid, CLOSED)
-            for uid in list(self._journaled):
-                self._end(uid, CLOSED)
+        self._end_runs(CLOSED)
         if self._follower is not None:
             self._follower.end()
         self.wait()
         if self._session is not None:
             self._session.close()
             self._session = None
+
+    def _end_runs(self, reason: str) -> None:
+        """End the runs that have not stopped."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:  # Rows of runs without a journal are flushed in a thread of its own.
+            for uid in list(self._runs):
+                self._abandon(uid, reason)
+            for uid in list(self._journaled):
+                self._end(uid, reason)
 
     def __enter__(self) -> NexusWriter:
         return self
@@ -256,22 +268,26 @@ class NexusWriter:
         uid = self._router.admit(doc)
         try:
             target = self._place(doc)
-        except (TypeError, ValueError, OverflowError) as error:
+        except Exception as error:  # A value of a class of one's own may raise anything when it is looked at.
             raise _refused(error) from error
         try:
+            told = self._relations.begin(doc, target, self._router.runs)
             run = self._begin(doc, target) if self._follower is None else None
             if run is None:
                 self._begin_journal(doc, target)
         except BaseException as error:
+            self._relations.targets.pop(uid, None)
+            self._journaled.pop(uid, None)
             self._leave(target, uid)  # Nothing of the run is in it: it must not pass for a dataset.
             if isinstance(error, Exception):
                 raise _refused(error) from error
             raise
         self.files.put(uid, target.path)
+        if any(uid in each.files for each in list(_writers) if each is not self and each.directory == self.directory):
+            self._tell(f"{target.path}: another NexusWriter of this session writes this run, too: one is enough")
         if run is not None:
             self._runs[uid] = run
             self._pulse.start(FLUSH_INTERVAL)
-        told = self._relations.begin(doc, target, self._router.runs)
         self._router.open(uid)
         for each, relative in told:
             self._pass_on(each, RELATIVE, relative)
@@ -331,6 +347,7 @@ class NexusWriter:
         header = {
             "uid": uid,
             "target": target.to_dict(),
+            "inode": target.file.stat().st_ino,
             "directory": str(self.directory),
             "profile": str(self._profile) if self._profile else None,
             "swmr": self._swmr,
@@ -340,6 +357,9 @@ class NexusWriter:
         if self._session is None:
             try:
                 self._session = self._spool.session()
+                place = self._session.folders[0].parent
+                if place != self._spool.folder:
+                    self._tell(f"no journal can be written in {self._spool.folder}: journals go to {place}")
             except OSError as error:
                 self._tell(f"no journal can be written: {error}")
         followed: Followed
@@ -404,14 +424,16 @@ class NexusWriter:
 
     def _finished(self, target: Target, run: Run, stopped: bool) -> None:
         """Put a run that has ended into its dataset's file, and into the master if it ended with a stop document."""
-        if not run.file.exists():
-            self._tell(f"{run.file} was removed while it was written: its data is lost")
+        if not run.in_place:
+            self._tell(f"{run.file} was removed or replaced while it was written: its data is lost")
             return
         if target.shared:
             try:
                 merge(target)
             except DatasetError as error:
                 self._tell(f"{error}; until then it is in {target.file.name}")
+                if self._follower is not None:
+                    raise  # Its journal stays, and it is tried again.
         if stopped:
             master = link(self._recipes, run.start, self.directory, target, self._tell)
             if master is not None:
@@ -423,7 +445,9 @@ class NexusWriter:
         """A document could not be written: say so, and keep the scan and the rest of the file going."""
         target = self._relations.targets.get(uid or "")
         where = target.path if target else "no file"
-        self._tell(f"{where}: a document of kind {name!r} could not be written: {type(error).__name__}: {error}")
+        self._tell(
+            f"{where}: a document of kind {name!r} could not be written: {type(error).__name__}: {text_of(error)}"
+        )
         log.debug("the document was of kind %r", name, exc_info=error)
         if name == "stop" and uid in self._runs:
             self._abandon(uid, f"{type(error).__name__}: {error}")
@@ -441,7 +465,10 @@ class NexusWriter:
         self._told[message] = None
         if len(self._told) > MOST_TOLD:
             self._told.pop(next(iter(list(self._told))), None)  # Several threads may be at it.
-        log.warning("%s", message)
+        try:
+            log.warning("%s", message)
+        except Exception as error:  # A handler of the session's own must neither end a scan nor the follower.
+            sys.stderr.write(f"nexus_callbacks: {message} (and a logging handler raised {type(error).__name__})\n")
 
 
 _followers: weakref.WeakSet[Follower] = weakref.WeakSet()
@@ -451,21 +478,33 @@ _stopping = threading.Event()
 """Set when the session ends: a recovery stops, and what is left of it is for the next one."""
 
 
+def _recover(spool: Spool, tell: Callable[[str], None]) -> None:
+    """Complete what dead sessions left, and say so."""
+    for each in recover_from(spool, tell, _stopping):
+        what = "" if each.complete else ", which ended before the run stopped"
+        tell(f"{each.path}: completed from the journal of a session that died{what}")
+
+
 def _wait_at_exit() -> None:
     """A session that ends waits for its files; Ctrl-C leaves them to ``recover``."""
     _stopping.set()
     pulse.stop_all()
+    for writer in list(_writers):
+        writer._end_runs(ENDED)
     for recovery in list(_recoveries):
         recovery.join()  # HDF5 must not be at work in a thread when Python takes it down.
-    busy = sum(follower.busy() for follower in list(_followers))
-    if not busy:
-        return
-    sys.stderr.write(
-        f"nexus_callbacks: finishing {busy} file{'s' if busy > 1 else ''} (Ctrl-C leaves it to recover) …\n"
-    )
+    followers = list(_followers)
     with contextlib.suppress(KeyboardInterrupt):
-        for follower in list(_followers):
+        for follower in followers:
             follower.end()
+        if all(follower.wait(QUIET) for follower in followers):
+            return
+        busy = sum(follower.busy() for follower in followers)
+        text = (
+            f"finishing {busy} file{'s' if busy > 1 else ''} (Ctrl-C leaves {'them' if busy > 1 else 'it'} to recover)"
+        )
+        sys.stderr.write(f"nexus_callbacks: {text} …\n")
+        for follower in followers:
             follower.wait()
 
 
@@ -485,7 +524,8 @@ def _refused(error: Exception) -> FaultError:
     """Whatever a start document can make go wrong, as a fault."""
     if isinstance(error, FaultError):
         return error
-    return FaultError([Fault(f"it cannot be written: {type(error).__name__}: {error}", Place("start document"))])
+    text = f"it cannot be written: {type(error).__name__}: {text_of(error)}"
+    return FaultError([Fault(text, Place("start document"))])
 
 
 def _check_writable(directory: Path) -> None:

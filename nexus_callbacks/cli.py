@@ -25,6 +25,7 @@ from nexus_callbacks.frames.relink import relink
 from nexus_callbacks.journal.recovery import recover
 from nexus_callbacks.journal.service import Service
 from nexus_callbacks.journal.spool import Spool
+from nexus_callbacks.layout.coverage import is_being_written
 from nexus_callbacks.layout.coverage import read as read_coverage
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.replay import documents_of, feed, unfinished
@@ -175,6 +176,9 @@ def recover_files(
     What a living session still writes is left alone.
     """
     console = _console(as_json)
+    if spool is not None and not spool.is_dir():
+        console.print(f"there is no folder {spool}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(WRONG_USE)
     troubles: list[str] = []
     found = recover(spool, troubles.append)
     for each in found:
@@ -209,7 +213,9 @@ def follow_spool(
     def say(message: str) -> None:
         console.print(message, markup=False, soft_wrap=True)
 
-    Service(Spool(spool), lambda message: console.print(message, style="red", markup=False, soft_wrap=True), say).run(
+    place = Spool(spool)
+    say(f"waiting for journals in {place.folder}")
+    Service(place, lambda message: console.print(message, style="red", markup=False, soft_wrap=True), say).run(
         stop, once
     )
 
@@ -232,6 +238,7 @@ def relink_files(
     bad = False
     for file in files:
         try:
+            _check_there(file)
             found = relink(file, {old: new for old, _, new in pairs})
         except (OSError, ValueError) as error:
             console.print(f"{file} cannot be relinked: {error}", style="red", markup=False, soft_wrap=True)
@@ -269,11 +276,14 @@ def coverage_of(
         return
     assert file is not None  # One of the two is given: see above.
     try:
+        _check_there(file)
         found = read_coverage(file)
     except (OSError, ValueError) as error:
         _bad(f"{file} cannot be read: {error}", console, as_json)
     if not found:
-        _bad(f"{file} has no coverage record: it was not written by nexus_callbacks", console, as_json)
+        why = "it is being written, or its session was killed: the record comes with the end of the run, or recover"
+        ours = is_being_written(file)
+        _bad(f"{file} has no coverage record: {why if ours else 'nexus_callbacks wrote none'}", console, as_json)
     for entry, coverage in found.items():
         console.print(entry, style="bold", markup=False)
         show.coverage(coverage, console, every)
@@ -281,6 +291,11 @@ def coverage_of(
         print(json.dumps({entry: json.loads(coverage.to_json()) for entry, coverage in found.items()}))
     if any(coverage.missing_mandatory for coverage in found.values()):
         raise typer.Exit(BAD)
+
+
+def _check_there(file: Path) -> None:
+    if not file.exists():
+        raise FileNotFoundError("there is no such file")
 
 
 def _bad(message: str, console: Console, as_json: bool) -> NoReturn:

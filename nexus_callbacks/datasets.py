@@ -9,7 +9,6 @@ in the RunEngine's thread.
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import json
 import os
@@ -22,6 +21,7 @@ from typing import Any
 
 from nexus_callbacks import hdf5
 from nexus_callbacks.beamline import naming
+from nexus_callbacks.locks import locked
 from nexus_callbacks.values import safe_uid
 
 FOLDER = ".datasets"
@@ -78,7 +78,7 @@ class Target:
     @contextmanager
     def merging(self) -> Iterator[None]:
         """Hold the lock under which the dataset's file is replaced; it goes with the process that holds it."""
-        with _locked(self.register / f"{safe_uid(self.dataset_uid)}.merge"):
+        with locked(self.register / f"{safe_uid(self.dataset_uid)}.merge"):
             yield
 
 
@@ -116,7 +116,7 @@ def join(directory: Path, dataset_uid: str, run: str, wanted: Path, skeleton: Sk
     register = directory / FOLDER
     register.mkdir(exist_ok=True)
     record = register / f"{safe_uid(dataset_uid)}.json"
-    with _locked(record.with_suffix(".lock")):
+    with locked(record.with_suffix(".lock")):
         known = _read(record)
         runs: dict[str, str] = known.get("runs", {})
         path = directory / str(known.get("path"))
@@ -147,7 +147,7 @@ def leave(target: Target, run: str) -> None:
     if not target.shared:
         return
     record = target.register / f"{safe_uid(target.dataset_uid)}.json"
-    with _locked(record.with_suffix(".lock")):
+    with locked(record.with_suffix(".lock")):
         known = _read(record)
         if known.get("runs") == {run: target.entry}:
             target.path.unlink(missing_ok=True)
@@ -176,10 +176,3 @@ def _write(record: Path, content: Mapping[str, Any]) -> None:
         temporary.replace(record)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

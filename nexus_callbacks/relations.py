@@ -35,7 +35,7 @@ class Relations:
         uid = str(start["uid"])
         self.targets[uid] = target
         named = start.get("parent_run")
-        parent = str(named) if named else next(reversed(runs), "")
+        parent = named if isinstance(named, str) and named else next(reversed(runs), "")
         above = self.targets.get(parent)
         if above is None or parent == uid:
             return []  # Another session's: its uid is in the start document.

@@ -339,6 +339,11 @@ class Run:
             self._writer.apply([additions.Field(frames.path, paths, attributes)])
 
     @property
+    def in_place(self) -> bool:
+        """Whether what is written is still under its name: nobody removed the file or put another there."""
+        return self._writer.in_place
+
+    @property
     def closed(self) -> bool:
         """Whether the file is closed: nothing more comes into it."""
         return self._writer.closed

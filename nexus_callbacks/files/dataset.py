@@ -7,6 +7,8 @@ where their detectors wrote them.
 
 from __future__ import annotations
 
+import glob
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,6 +23,8 @@ from nexus_callbacks.layout.coverage import NOTE, Coverage, from_json
 from nexus_callbacks.layout.generic import PARENT, SUB_RUNS
 
 BLUESKY = PARENT.partition("/")[0]
+RUN = re.compile(rf"{ENTRY}(_\d{{4,}})?")
+"""Name of a run's entry; what else stands in the file is somebody else's, and stays."""
 OVER_ALL = f"{ENTRY}_dataset"
 """The entry over the runs: behind theirs in the order of names, as some programs look at the first only."""
 
@@ -59,7 +63,7 @@ def merge(target: Target) -> None:
     def take(file: h5py.File) -> None:
         _link(file, target)
         with h5py.File(target.file, "r", locking=False) as part:
-            del file[target.entry]
+            _make_way(file, target.entry, part)
             part.copy(target.entry, file)
             _note_state(file[target.entry], part)
         _settle(file, target.dataset_uid)
@@ -87,16 +91,35 @@ def _change(target: Target, choose: Callable[[], Change]) -> None:
     temporary = target.path.with_name(f".{target.path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         with target.merging():
+            for left in target.path.parent.glob(f".{glob.escape(target.path.name)}.*.tmp"):
+                left.unlink()  # Of somebody who was killed: the lock says that nobody is at it.
             source, how = choose()
             shutil.copyfile(source, temporary)
             with hdf5.open_file(temporary) as file:
                 how(file)
             hdf5.mark(temporary)
             temporary.replace(target.path)
-    except (OSError, RuntimeError, KeyError, ValueError) as error:  # h5py raises any of them for a damaged file.
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        ValueError,
+        TypeError,
+    ) as error:  # h5py raises any of them for a damaged file.
         raise DatasetError(f"{target.path}: entry {target.entry} could not be put in: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _make_way(file: h5py.File, name: str, part: h5py.File) -> None:
+    """Take the link to a part away, or what was merged of the same run before."""
+    there = file.get(f"{name}/{BLUESKY}/uid")
+    mine = part.get(f"{name}/{BLUESKY}/uid")
+    if isinstance(file.get(name, getlink=True), h5py.HardLink) and (
+        there is None or mine is None or there[()] != mine[()]
+    ):
+        raise ValueError(f"something that is not of this run stands at /{name}")
+    del file[name]
 
 
 def _links(file: h5py.File) -> list[tuple[str, Any]]:
@@ -107,7 +130,7 @@ def _has_entries(target: Target) -> bool:
     """Whether a run has been merged."""
     try:
         with h5py.File(target.path, "r", locking=False) as file:
-            return any(isinstance(link, h5py.HardLink) for _, link in _links(file))
+            return bool(_merged(file))
     except OSError as error:
         raise DatasetError(f"{target.path}: cannot be read: {error}") from error
 
@@ -131,7 +154,7 @@ def _note_state(entry: h5py.Group, part: h5py.File) -> None:
 
 def _tell_state(file: h5py.File) -> None:
     """The state of the whole: writing while any run is, incomplete if any is."""
-    writing = [name for name, link in _links(file) if isinstance(link, h5py.ExternalLink)]
+    writing = [name for name, link in _links(file) if isinstance(link, h5py.ExternalLink) and RUN.fullmatch(name)]
     reasons = []
     for name in _merged(file):
         told = file[name][BLUESKY].attrs if BLUESKY in file[name] else {}
@@ -145,7 +168,7 @@ def _tell_state(file: h5py.File) -> None:
 
 def _merged(file: h5py.File) -> list[str]:
     """Names of the entries of runs that have ended, in the order in which the runs began."""
-    return sorted(name for name, link in _links(file) if isinstance(link, h5py.HardLink) and name != OVER_ALL)
+    return sorted(name for name, link in _links(file) if isinstance(link, h5py.HardLink) and RUN.fullmatch(name))
 
 
 def _settle(file: h5py.File, dataset_uid: str) -> None:

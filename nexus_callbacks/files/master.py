@@ -7,18 +7,16 @@ experiment's folder can be moved.
 
 from __future__ import annotations
 
-import fcntl
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 
 from nexus_callbacks import hdf5
 from nexus_callbacks.frames import assets
+from nexus_callbacks.locks import locked
 
 ENTRY = re.compile(r"entry_(\d+)")
 
@@ -39,7 +37,7 @@ def add_dataset(master: Path, dataset: Path, attributes: dict[str, str], entry: 
     """
     try:
         master.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(master):
+        with locked(master.with_name(f".{master.name}.lock")):
             return _add(master, dataset, attributes, entry)
     except (OSError, RuntimeError, KeyError, ValueError) as error:  # h5py raises any of them for a damaged file.
         raise MasterError(f"{master}: cannot be extended by {dataset.name}: {error}") from error
@@ -72,11 +70,3 @@ def _add(master: Path, dataset: Path, attributes: dict[str, str], entry: str) ->
         return name
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(master: Path) -> Iterator[None]:
-    """Hold the master's lock; it goes with the process that holds it."""
-    with master.with_name(f".{master.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

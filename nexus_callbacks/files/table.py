@@ -275,6 +275,8 @@ class Table:
 
     def _take_row(self, row: Row) -> int | None:
         seq_num, _, data, _ = row
+        if not isinstance(data, Mapping):  # Before anything of it is kept: it must not cost the rows beside it.
+            raise TypeError(f"the data of an event are of type {type(data).__name__}, not a mapping")
         seq_nums = self.seq_nums
         if self._log:
             seq_num = max(seq_num, seq_nums.next)

@@ -6,7 +6,9 @@ written costs only itself: it is told through :attr:`Writer.on_fault` and the fi
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ class Writer:
         """SWMR is to be on after the next flush."""
         self._in_swmr = False
         self._open()
+        self._inode = os.fstat(self._handle).st_ino
         self._content = Content(self._file, self._leave_swmr, fixed_text=swmr)
         self._flushed = hdf5.size(self._file)
         self._mark = 0
@@ -81,11 +84,15 @@ class Writer:
         """The file's shape is about to change."""
         if not self._in_swmr:
             return
-        self._bring()
-        self._content.suspend()
-        self._file.close()
-        self._in_swmr = False
+        if self._file.id.valid:
+            self._bring()
+            self._content.suspend()
+            self._file.close()
         self._open()
+        if self._file.swmr_mode:  # HDF5 has one state for all handles of a file in a process, and would crash.
+            self._file.close()
+            raise OSError(errno.EBUSY, "another handle of this process holds it open by SWMR", str(self.path))
+        self._in_swmr = False
         self._content.reopen(self._file)
 
     def _rest(self, again: bool = False) -> None:
@@ -216,6 +223,14 @@ class Writer:
         """What comes now ends the run: SWMR is over for good."""
         self._leave_swmr()
         self._resumes = False
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file is still under its name: nobody removed it or put another there."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     @property
     def closed(self) -> bool:

@@ -236,20 +236,23 @@ class Followed:
             if not (self._stopped or self._reason):
                 self.give_up("its stop document was not found in its journal")
                 return
-            if self._reason:
+            if self._reason and not run.closed:
                 run.abandon(self._reason)
             if run.failed:
                 self.give_up("; ".join(run.failed))
                 return
-            if not run.file.exists():
-                self.give_up("the file was removed while it was written")
+            if not run.in_place:
+                self.give_up("the file was removed or replaced while it was written")
                 return
             self._finished(run, not self._reason)
         self._discard()
 
     def give_up(self, reason: str) -> None:
         """Leave the run to ``recover``: its journals stay."""
-        self._tell(f"{self._run.path if self._run else self.uid}: {reason}; `nexus-callbacks recover` completes it")
+        where = f" {self._journals[0].path.parent.parent}" if self._journals else ""
+        self._tell(
+            f"{self._run.path if self._run else self.uid}: {reason}; `nexus-callbacks recover{where}` completes it"
+        )
         if self._run is not None and not self._run.closed:
             self._run.abandon(reason)
         self._close_readers()
@@ -262,11 +265,15 @@ class Followed:
     def _discard(self) -> None:
         """The file has it all: the journals go."""
         self._close_readers()
-        for journal in self._journals:
-            journal.close()
-            if self._session is not None:
-                self._session.done(journal.path)
-        self.complete.set()
+        try:
+            for journal in self._journals:
+                journal.close()
+                if self._session is not None:
+                    self._session.done(journal.path)
+        except OSError as error:
+            self._tell(f"run {self.uid} is in its file, but its journal cannot be removed: {error}")
+        finally:
+            self.complete.set()
 
 
 class HandedOver(Followed):
@@ -364,10 +371,15 @@ class Follower:
             self._followed.append(followed)
             self._ending = False
             if self._thread is None:
-                self._thread = threading.Thread(
+                thread = threading.Thread(
                     target=_work, args=(weakref.ref(self), self._wake), name="nexus-follower", daemon=True
                 )
-                self._thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # No thread can be started: the next run tries again.
+                    self._followed.remove(followed)
+                    raise
+                self._thread = thread
 
     def wake(self) -> None:
         """Look at the journals now: a run has ended."""
@@ -424,7 +436,11 @@ class Follower:
         if due:
             self._flushed = time.monotonic()
         for each in followed:
-            self._care(each, due)
+            try:
+                self._care(each, due)
+            except Exception as error:  # Whatever one run does, the thread is there for the others.
+                log.debug("the follower failed", exc_info=error)
+                each.complete.set()
         return True, any(each.ended.is_set() for each in followed)
 
     def _care(self, each: Followed, due: bool) -> None:

@@ -68,10 +68,10 @@ def recover_from(spool: Spool, tell: Tell, stop: threading.Event | None = None) 
     """As :func:`recover`, of one spool; ``stop`` ends it between two documents, and what is left stays."""
     held = [session for folder in spool.orphans() if (session := spool.adopt(folder)) is not None]
     # A run that went on in a further place has a journal in each: all are needed before it can be written.
-    by_run: dict[str, list[tuple[Session, Path]]] = {}
+    by_run: dict[tuple[str, str], list[tuple[Session, Path]]] = {}
     for session in held:
         for path in session.journals():
-            by_run.setdefault(_run_of(path), []).append((session, path))
+            by_run.setdefault(run_of(path), []).append((session, path))
     found = []
     known = KnownRecipes()
     for journals in by_run.values():
@@ -123,13 +123,15 @@ class Stopped(Exception):
     """Recovery was asked to stop."""
 
 
-def _run_of(path: Path) -> str:
-    """Uid of a journal's run; its own path if it cannot be read."""
+def run_of(path: Path) -> tuple[str, str]:
+    """Uid of a journal's run and the file that it goes to, as two writers may take one run; its path if unreadable."""
     try:
         with Reader(path) as reader:
-            return str(reader.header.get("uid") or path)
+            target = reader.header.get("target")
+            file = str(target.get("file")) if isinstance(target, dict) else ""
+            return str(reader.header.get("uid") or path), file
     except OSError:
-        return str(path)
+        return str(path), ""
 
 
 def order(path: Path) -> tuple[bool, float]:
@@ -158,7 +160,8 @@ def _recover_run(paths: list[Path], known: KnownRecipes, tell: Tell, stop: threa
             return None
     start = documents[0][1]
     recipes = known.of(header.get("profile"))
-    target = free(Target.from_dict(header["target"]), str(start["uid"]))
+    inode = header.get("inode")
+    target = free(Target.from_dict(header["target"]), str(start["uid"]), inode)
     target.file.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.file.with_name(f".{target.file.name}.recovering")
     temporary.unlink(missing_ok=True)  # Of a recovery that was killed; the journals' lock says that none is at work.
@@ -170,6 +173,7 @@ def _recover_run(paths: list[Path], known: KnownRecipes, tell: Tell, stop: threa
         stopped, damaged = _feed(run, paths, tell, stop)
         if run.failed:
             raise OSError("; ".join(run.failed))
+        target = free(target, str(start["uid"]), inode)  # Again: a scan may have begun there meanwhile.
         temporary.replace(target.file)
     finally:
         temporary.unlink(missing_ok=True)
@@ -181,9 +185,9 @@ def _recover_run(paths: list[Path], known: KnownRecipes, tell: Tell, stop: threa
     return Recovered(str(start["uid"]), target.path, stopped)
 
 
-def free(target: Target, uid: str) -> Target:
+def free(target: Target, uid: str, inode: int | None = None) -> Target:
     """The target, or where else the run goes if something of somebody else's is there."""
-    if not target.file.exists() or _is_ours(target.file, target.entry, uid):
+    if not target.file.exists() or _is_ours(target.file, target.entry, uid, inode):
         return target
     file = next(p for p in (naming.numbered(target.file, n) for n in count(2)) if not p.exists())
     return replace(target, file=file) if target.shared else replace(target, file=file, path=file)
@@ -248,14 +252,16 @@ def link(recipes: Recipes, start: Any, directory: Path, target: Target, tell: Te
     return master
 
 
-def _is_ours(path: Path, entry: str, uid: str) -> bool:
-    """Whether a file is what was written of this run, or the skeleton that was made for it."""
+def _is_ours(path: Path, entry: str, uid: str, inode: int | None = None) -> bool:
+    """Whether a file is what was written of this run, or the skeleton that was made for it, which ``inode`` tells."""
     try:
         with h5py.File(path, "r", locking=False) as file:
             if file.attrs.get("creator") != "nexus_callbacks":
                 return False
             found = file.get(f"{entry}/bluesky/uid")
-            return found is None or found.asstr()[()] == uid
+            if found is None:  # Only a skeleton: another session may have made it for another run.
+                return inode is None or path.stat().st_ino == inode
+            return bool(found.asstr()[()] == uid)
     except (OSError, RuntimeError, KeyError):  # Its writer died in a flush or in SWMR; or it is no file of HDF5's.
         with path.open("rb") as torn:
             return b"nexus_callbacks" in torn.read(SKELETON_BYTES)
@@ -266,7 +272,7 @@ def _remove_leftover(header: dict[str, Any]) -> None:
     target = Target.from_dict(header["target"]) if "target" in header else None
     if target is None or not target.file.exists():
         return
-    if _is_ours(target.file, target.entry, "") and is_empty(target.file):
+    if _is_ours(target.file, target.entry, "", header.get("inode")) and is_empty(target.file):
         leave(target, str(header.get("uid")))
 
 

@@ -160,6 +160,14 @@ def read(path: str | Path) -> dict[str, Coverage]:
     return found
 
 
+def is_being_written(path: str | Path) -> bool:
+    """Whether a file says that its run has not ended, or that nobody has completed it since its session died."""
+    import h5py  # noqa: PLC0415  # As in :func:`read`.
+
+    with _open(h5py, Path(path)) as file:
+        return bool(file.attrs.get("state") == "writing")
+
+
 def _open(h5py: Any, path: Path) -> Any:
     """The file, without HDF5's locks; or with them, if this process has it open in that way."""
     for locking in (False, None, True):
