@@ -309,10 +309,38 @@ class HandedOver(Followed):
                 self.complete.set()
         return False
 
+    def pending(self) -> bool:
+        """Whether documents are in memory, for which a journal is to be found."""
+        return self._in_memory
+
+    def retry(self) -> None:
+        """Find a place for what is in memory.
+
+        Raises
+        ------
+        OSError
+            There is none now.
+        """
+        if self._session is not None:
+            self._leave_memory(self._session)
+        elif self.ended.is_set():  # There will be none: nobody can be waited for.
+            self.give_up("there was no place for its journal")
+
+    def give_up(self, reason: str) -> None:
+        """End without what is in memory; what the journals have is for who follows, or for ``recover``."""
+        with self._lock:
+            lost = len(self._memory)
+        said = f"run {self.uid}: {reason}"
+        if lost:
+            said += f"; {lost} documents were in memory only and are lost: give `journal` a folder with room"
+        if self._journals:
+            said += "; what came before is in its journal, which `nexus-callbacks writer` or `recover` completes"
+        self._tell(said)
+        self._close_readers()
+        self.complete.set()
+
     def flush(self) -> None:
-        """Make the journal safe from power loss, and find a place for what is in memory."""
-        if self._in_memory:
-            self._leave_memory()
+        """Make the journal safe from power loss."""
         for journal in self._journals:
             if not journal.closed:
                 if journal.gone():
@@ -324,22 +352,22 @@ class HandedOver(Followed):
     def _accompanied(self) -> bool:
         """Whether somebody follows, or may still come to do so; told if nobody does."""
         now = time.monotonic()
-        if self._journals and is_followed(self._journals[0].path):
+        if not self._journals:
+            return True  # Nobody can follow what is in memory.
+        if is_followed(self._journals[0].path):
             self._alone_since = now
         if now - self._alone_since < NOBODY:
             return True
-        place = self._journals[0].path.parent.parent if self._journals else "SPOOL"
         self._tell(
-            f"nobody brings run {self.uid} into its file: start `nexus-callbacks writer {place}`; all of it is in its "
+            f"nobody brings run {self.uid} into its file: start `nexus-callbacks writer "
+            f"{self._journals[0].path.parent.parent}`; all of it is in its "
             "journal, which `nexus-callbacks recover` or the next session completes, too"
         )
         return False
 
-    def _leave_memory(self) -> None:
+    def _leave_memory(self, session: Session) -> None:
         with self._lock:
-            if self._session is None:
-                return
-            journal = self._session.journal(self.uid, {**self._header, "created": time.time()})
+            journal = session.journal(self.uid, {**self._header, "created": time.time()})
             while self._memory:
                 journal.append(*self._memory[0])
                 self._memory.popleft()

@@ -22,7 +22,7 @@ from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.journal import recovery
 from nexus_callbacks.journal.follower import Followed, Follower
 from nexus_callbacks.journal.journal import END, Reader, sync
-from nexus_callbacks.journal.spool import Following, Session, Spool, follow
+from nexus_callbacks.journal.spool import Following, Session, Spool, follow, is_followed
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.run import Run
 
@@ -30,6 +30,8 @@ log = logging.getLogger("nexus_callbacks")
 
 LOOK = 0.2
 """In s: so often the spool is looked at for journals that nobody follows."""
+MOST_TOLD = 1000
+"""Messages that are remembered, so that each is told once; a service may run for months."""
 
 Tell = Callable[[str], None]
 
@@ -64,6 +66,8 @@ class Guest(Followed):
         self.start = start
         self.session_died = threading.Event()
         """No further document will come: the session is gone."""
+        self.given_up = False
+        """Whether the run is left to ``recover``."""
         self._held: list[Following] = []
         self._recipes = recipes
         self._say = say
@@ -71,6 +75,8 @@ class Guest(Followed):
         self._target: Target
         self._written: Path
         """What is written to: the target's file, or one beside it which has not caught up yet."""
+        self._old_sizes: list[int] = []
+        """Bytes of the journals when the run was taken over: what the one before may have brought into its file."""
         for each in journals:
             self.add(each)
 
@@ -93,6 +99,7 @@ class Guest(Followed):
         if not fresh:  # What another has written, up to wherever it died.
             self._written = target.file.with_name(f".{target.file.name}.following")
             self._written.unlink(missing_ok=True)
+            self._old_sizes = [_size(each.path) for each in self._readers]
             skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": target.entry}, swmr)
             hdf5.create_exclusively([self._written], skeleton)
         elif target.shared:
@@ -134,10 +141,17 @@ class Guest(Followed):
         """Make the rows visible and the journals safe from power loss; a file that has caught up gets its place."""
         if self._run is not None and not self.complete.is_set():
             self._run.write_rows()
-            self._place()
+            if self._caught_up():
+                self._place()
         for path in self.paths:
             if path.exists():
                 sync(path)
+
+    def _caught_up(self) -> bool:
+        """Whether the file has all that the old one may have: a reader must not see rows go."""
+        # What was added later the one before has not read. A record that the disk cut off leaves a shorter journal.
+        left = zip(self._readers[self._reading :], self._old_sizes[self._reading :], strict=False)
+        return not self._waiting and all(each.offset >= min(size, _size(each.path)) for each, size in left)
 
     def _place(self) -> None:
         if self._written != self._target.file and self._writer is not None and self._run is not None:
@@ -165,8 +179,10 @@ class Guest(Followed):
         self.complete.set()
 
     def give_up(self, reason: str) -> None:
-        """Leave the run to ``recover``: its journals stay."""
+        """Leave the run to ``recover``: its journals stay, and so does a file that has more than was read here."""
+        self.given_up = True  # Before it is complete: who sees that must not take the run once more.
         super().give_up(reason)
+        self._remove_unplaced()
         self._release()
 
     def leave(self) -> None:
@@ -174,16 +190,30 @@ class Guest(Followed):
         if self._run is not None and self._writer is not None:
             try:
                 self._run.write_rows()
-                self._place()
+                if self._caught_up():
+                    self._place()
                 self._writer.close()
             except OSError as error:
                 self._tell(f"{self._target.path}: its last rows are in the journal only: {error}")
+            self._remove_unplaced()
         self._release()
+
+    def _remove_unplaced(self) -> None:
+        if self._run is not None and self._written != self._target.file:
+            self._written.unlink(missing_ok=True)
 
     def _release(self) -> None:
         self._close_readers()
         for each in self._held:
             each.release()
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 if somebody has removed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 class Service:
@@ -192,16 +222,18 @@ class Service:
     Parameters
     ----------
     tell
-        Called with what the scientist should know.
+        Called with what the scientist should know, with each thing once.
     say
         Called with what becomes of each run.
     """
 
     def __init__(self, spool: Spool, tell: Tell, say: Tell) -> None:
         self._spool = spool
-        self._tell = tell
+        self._tell_on = tell
+        self._told: dict[str, None] = {}
+        self._telling = threading.Lock()
         self._say = say
-        self._follower = Follower(tell)
+        self._follower = Follower(self._tell)
         self._guests: dict[str, Guest] = {}
         self._passed: set[Path] = set()
         """Journals that are not for this process: their own session follows them, or they were given up."""
@@ -212,7 +244,8 @@ class Service:
     def run(self, stop: threading.Event, once: bool = False) -> None:
         """Follow until ``stop`` is set, or with ``once`` until nothing is left.
 
-        Runs that have stopped by then are complete when this returns.
+        Runs that have stopped by then are complete when this returns, or left in their journals if the disk does not
+        take them.
         """
         while not stop.is_set():
             self._look(stop)
@@ -220,6 +253,7 @@ class Service:
                 break
             stop.wait(LOOK)
         stop.set()
+        self._follower.end()  # From now on a disk that takes nothing is waited for only so long.
         if self._recovery is not None:
             self._recovery.join()
         self._follower.wait()
@@ -229,7 +263,19 @@ class Service:
         for session in self._adopted.values():
             session.close()
 
+    def _tell(self, message: str) -> None:
+        with self._telling:  # The follower's thread and the recovery's tell, too.
+            if message in self._told:
+                return
+            self._told[message] = None
+            if len(self._told) > MOST_TOLD:
+                del self._told[next(iter(self._told))]
+        self._tell_on(message)
+
     def _look(self, stop: threading.Event) -> None:
+        for guest in self._guests.values():
+            if guest.given_up:
+                self._passed.update(guest.paths)
         self._guests = {uid: guest for uid, guest in self._guests.items() if not guest.complete.is_set()}
         unknown: dict[str, list[Path]] = {}
         for folder in self._spool.sessions():
@@ -291,11 +337,15 @@ class Service:
         for guest in self._guests.values():
             folders = {path.parent for path in guest.paths}
             for folder in folders - self._adopted.keys():
-                session = self._spool.adopt(folder)
-                if session is not None:
+                if not _lives(folder) and (session := self._spool.adopt(folder)) is not None:
                     self._adopted[folder] = session
             if folders <= self._adopted.keys():
                 guest.session_died.set()
         busy = {path.parent for guest in self._guests.values() for path in guest.paths}
         for folder in self._adopted.keys() - busy:
             self._adopted.pop(folder).close()
+
+
+def _lives(folder: Path) -> bool:
+    """Whether a process holds a session's folder: asked without waiting for it, as most sessions do live."""
+    return is_followed(folder / f"{folder.name}.lock")

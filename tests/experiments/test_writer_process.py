@@ -1,12 +1,15 @@
 """The writer as a process of its own: sessions only append to their journals, whoever follows may die at any moment."""
 
+import errno
 import logging
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -14,7 +17,13 @@ import pytest
 from event_model import compose_run
 
 from nexus_callbacks import NexusWriter, open_live, recover, validate
+from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.journal import follower
+from nexus_callbacks.journal import spool as places
+from nexus_callbacks.journal.journal import BLOCK, Reader
+from nexus_callbacks.journal.recovery import KnownRecipes
+from nexus_callbacks.journal.service import Guest, Service
+from nexus_callbacks.journal.spool import Spool, follow
 
 COMMAND = [sys.executable, "-m", "nexus_callbacks.cli", "writer"]
 
@@ -231,8 +240,6 @@ def test_a_writer_that_is_closed_in_mid_run_says_so_through_the_journal(tmp_path
 
 
 def test_what_somebody_follows_is_not_recovered_by_another(tmp_path, spool):
-    from nexus_callbacks.journal.spool import follow
-
     writer = NexusWriter(tmp_path / "data", journal=spool, follow=False)
     scan = Scan(writer)
     scan.emit(3)
@@ -244,3 +251,172 @@ def test_what_somebody_follows_is_not_recovered_by_another(tmp_path, spool):
     held.release()
     assert len(recover(spool)) == 1
     assert not list(spool.iterdir())
+
+
+@contextmanager
+def service_here(spool, once=False):
+    """A service in a thread of this process; with what it tells."""
+    told, stop = [], threading.Event()
+    running = Service(Spool(spool), told.append, lambda message: None)
+    thread = threading.Thread(target=running.run, args=(stop, once), daemon=True)
+    thread.start()
+    try:
+        yield thread, told, stop
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def guest_of(journal, scan):
+    with Reader(journal) as reader:
+        header = reader.header
+    recipes = KnownRecipes().of(None)
+    held = follow(journal)
+    assert held is not None
+    return Guest(header, scan.run.start_doc, [held], recipes, lambda message: None, lambda message: None)
+
+
+def stored_rows(path):
+    with h5py.File(path, locking=False) as file:
+        return len(file["entry/measurement/a"])
+
+
+def test_who_takes_over_shows_no_fewer_rows_than_the_one_before(tmp_path, spool):
+    with NexusWriter(tmp_path / "data", journal=spool, follow=False) as writer:
+        scan = Scan(writer)
+        scan.emit(3000)
+        (journal,) = spool.rglob("*.journal")
+        assert journal.stat().st_size > 2 * BLOCK, "it is read in several goes"
+        first = guest_of(journal, scan)
+        while first.advance():
+            pass
+        first.leave()
+        assert stored_rows(scan.path) == 3000
+
+        hasty = guest_of(journal, scan)  # It ends before it has caught up.
+        assert hasty.advance()
+        hasty.leave()
+        assert stored_rows(scan.path) == 3000
+        assert not list(scan.path.parent.glob(".*"))
+
+        failed = guest_of(journal, scan)
+        assert failed.advance()
+        failed.give_up("for a test")
+        assert stored_rows(scan.path) == 3000
+        assert not list(scan.path.parent.glob(".*"))
+
+        second = guest_of(journal, scan)
+        scan.emit(10)
+        seen = []
+        while second.advance():
+            second.flush()
+            seen.append(stored_rows(scan.path))
+        assert len(seen) > 2
+        assert set(seen[:-1]) <= {3000, 3010}
+        assert seen[-1] == 3010
+        scan.emit(5)
+        while second.advance():
+            second.flush()
+        assert stored_rows(scan.path) == 3015, "from then on it is written in its place"
+        second.leave()
+
+
+def test_without_any_place_for_a_journal_nobody_waits_for_ever_and_the_loss_is_told(tmp_path, caplog, monkeypatch):
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    monkeypatch.setattr(places, "temporary_folder", lambda: no_folder / "too")
+    monkeypatch.setattr(follower, "NOBODY", 0.0)
+    writer = NexusWriter(tmp_path / "data", journal=no_folder / "spool", follow=False)
+    scan = Scan(writer)
+    scan.emit(5)
+    scan.stop()
+    assert writer.wait(20)
+    closing = threading.Thread(target=writer.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+    assert "8 documents were in memory only and are lost" in caplog.text
+    assert "is in its journal" not in caplog.text
+
+
+def test_a_session_that_is_closed_does_not_wait_for_a_journal_that_finds_no_room(tmp_path, spool, caplog, monkeypatch):
+    monkeypatch.setattr(follower, "PATIENCE", 0.7)
+    writer = NexusWriter(tmp_path / "data", journal=spool, follow=False)
+    Scan(writer).stop()  # The session has a place now.
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writer._session, "journal", full)
+    scan = Scan(writer)
+    scan.emit(5)
+    scan.stop()
+    closing = threading.Thread(target=writer.close, daemon=True)
+    closing.start()
+    closing.join(30)
+    assert not closing.is_alive()
+    assert "8 documents were in memory only and are lost" in caplog.text
+    assert scan.run.start_doc["uid"] in caplog.text
+
+
+def test_a_service_ends_although_the_disk_is_full_and_tells_it_once(tmp_path, spool, monkeypatch):
+    monkeypatch.setattr(follower, "PATIENCE", 0.7)
+
+    def full(self):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with NexusWriter(tmp_path / "data", journal=spool, follow=False) as writer:
+        scan = Scan(writer)
+        scan.emit(50)
+        scan.stop()
+        with monkeypatch.context() as disk:
+            disk.setattr(Writer, "reserve", full)
+            with service_here(spool) as (thread, told, stop):
+                until(lambda: told)
+                time.sleep(2 * follower.FLUSH_INTERVAL)  # It tries again meanwhile.
+                stop.set()
+                thread.join(60)
+                assert not thread.is_alive()
+        assert len(told) == len(set(told)), told
+        assert sum("the disk does not take it now" in message for message in told) == 1
+        assert sum("`nexus-callbacks recover` completes it" in message for message in told) == 1
+        with service_here(spool, once=True) as (thread, _, _):
+            thread.join(60)
+        whole(scan)
+
+
+def test_a_run_that_is_given_up_is_not_taken_again(tmp_path, spool, monkeypatch):
+    monkeypatch.setattr(follower, "NOBODY", 0.3)
+    with NexusWriter(tmp_path / "data", journal=spool, follow=False) as writer:
+        scan = Scan(writer)
+        scan.emit(20)
+        (journal,) = spool.rglob("*.journal")
+        size = journal.stat().st_size
+        scan.emit(1)
+        with journal.open("r+b") as file:
+            file.seek(size + 30)
+            file.write(b"\xff\xff\xff")
+        scan.emit(10)
+        scan.stop()
+        with service_here(spool, once=True) as (thread, told, _):
+            thread.join(20)
+            assert not thread.is_alive(), "there is nothing left that it could write"
+        assert len(told) == 1
+        assert "checksum" in told[0]
+    (recovered,) = recover(spool)
+    assert recovered.path == scan.path
+    with h5py.File(scan.path) as file:
+        assert list(file["entry/measurement/a"]) == list(range(20)), "all that comes before the damage"
+
+
+def test_a_service_does_not_wait_for_the_locks_of_living_sessions(tmp_path, spool, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Spool, "adopt", lambda self, folder: asked.append(folder))
+    with NexusWriter(tmp_path / "data", journal=spool, follow=False) as writer, service_here(spool):
+        scan = Scan(writer)
+        for rows in (10, 20, 30):
+            scan.emit(10)
+            until(lambda rows=rows: scan.rows() == rows)
+        scan.stop()
+        assert writer.wait(60)
+    assert not asked
