@@ -300,13 +300,13 @@ class Service:
             self._say(f"recovered  {each.path}")
 
     def _handed_over(self, path: Path) -> str | None:
-        """Uid of the run of a journal that its session handed over; None if it did not, or not yet."""
+        """Which run and file a journal that its session handed over is of; None if it did not, or not yet."""
         try:
             with Reader(path) as reader:
                 header = reader.header
                 if reader.damage or header.get("follow", not header):
                     self._passed.add(path)
-                return None if not header or header.get("follow", True) else str(header["uid"])
+                return None if not header or header.get("follow", True) else " ".join(recovery.run_of(path))
         except OSError:
             return None
 

@@ -91,7 +91,7 @@ def test_hundreds_of_writers_leave_nothing_behind(tmp_path, spool, way):
     for number in range(150):
         writer = NexusWriter(tmp_path / "data", journal=spool if way == "journaled" else False)
         writer("start", {**run.start_doc, "uid": f"r{number}"})
-        writer("stop", {"uid": f"s{number}", "run_start": f"r{number}", "time": 1.0, "exit_status": "success"})
+        writer("stop", {"uid": f"s{number}", "run_start": f"r{number}", "time": time.time(), "exit_status": "success"})
         del writer  # Not closed: that is what people do.
     assert not _gone(_threads)
     gc.collect()

@@ -464,7 +464,7 @@ def test_a_file_that_was_removed_while_it_was_written_is_told(tmp_path, caplog):
     only_file(writer).unlink()
     writer("descriptor", stream.descriptor_doc)
     writer("stop", run.compose_stop())
-    assert "was removed while it was written" in caplog.text
+    assert "was removed or replaced while it was written" in caplog.text
 
 
 def test_images_in_files_that_hdf5_cannot_show_are_told_and_listed(RE, writer, hw, caplog):
