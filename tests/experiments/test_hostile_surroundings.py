@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -179,3 +180,63 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
         with pytest.raises(FaultError, match="symbolic"):
             Hand(writer, dataset_uid="d")
     assert precious.read_text() == "mine"
+
+
+def test_twenty_runs_back_to_back_are_twenty_whole_files(tmp_path):
+    from bluesky import RunEngine
+    from bluesky.plans import scan
+    from ophyd.sim import hw as make_hardware
+
+    hw, RE = make_hardware(), RunEngine({}, call_returns_result=False)
+    writer = NexusWriter(tmp_path / "data", journal=tmp_path / "spool")
+    RE.subscribe(writer)
+    uids = [RE(scan([hw.det], hw.motor, 0, 1, 5))[0] for _ in range(20)]
+    for uid in uids:
+        with h5py.File(writer.files[uid]) as file:
+            assert len(file["entry/measurement/det"]) == 5
+            assert file.attrs["state"] == "complete"
+    writer.close()
+
+
+@pytest.mark.unreadable("the file is as the fault left it until it is recovered")
+def test_a_follower_that_raises_leaves_the_run_to_recover(tmp_path, monkeypatch, caplog):
+    from nexus_callbacks.journal import follower
+
+    def raising(self):
+        raise MemoryError("no more")
+
+    with NexusWriter(tmp_path / "data", journal=tmp_path / "spool") as writer:
+        with monkeypatch.context() as patched:
+            patched.setattr(follower.Followed, "flush", raising)
+            hand = Hand(writer).rows(5)
+            writer._follower.wake()
+            assert _eventually(lambda: "MemoryError" in caplog.text)
+            hand.rows(5).stop()
+            writer.wait(30)
+        after = Hand(writer).rows(3).stop()
+        assert rows_of(writer.files[after.uid]) == list(range(3))
+    (found,) = recover(tmp_path / "spool")
+    assert found.complete
+    assert rows_of(found.path) == [*range(5), *range(5)]
+
+
+def _eventually(condition):
+    end = time.monotonic() + 30
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+@pytest.mark.unreadable("one of them is the other's until it has stopped")
+def test_two_notebooks_on_one_spool_keep_out_of_each_others_way(tmp_path):
+    """The second begins while the first is in mid-run, and recovers nothing of it."""
+    with NexusWriter(tmp_path / "a", journal=tmp_path / "spool") as one:
+        first = Hand(one).rows(5)
+        with NexusWriter(tmp_path / "b", journal=tmp_path / "spool") as two:
+            second = Hand(two).rows(3)
+            assert recover(tmp_path / "spool") == []
+            first.rows(5).stop()
+            second.stop()
+            assert rows_of(two.files[second.uid]) == list(range(3))
+        assert rows_of(one.files[first.uid]) == [*range(5), *range(5)]
+    assert not list((tmp_path / "spool").rglob("*.journal"))
