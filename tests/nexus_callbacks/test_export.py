@@ -1,6 +1,7 @@
 """Export: the suitcases' convention, as databroker's users know it."""
 
 import json
+import sys
 from pathlib import Path
 
 import event_model
@@ -124,7 +125,7 @@ def test_runs_that_interleave_each_have_their_artifact(tmp_path):
 
 
 def test_rows_do_not_pile_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("nexus_callbacks.export.FLUSH_DOCUMENTS", 10)
+    monkeypatch.setattr(sys.modules["nexus_callbacks.export"], "FLUSH_DOCUMENTS", 10)
     *documents, stop = a_run(50)
     with Serializer(tmp_path, "run") as serializer:
         for name, doc in documents:

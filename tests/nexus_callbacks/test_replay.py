@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import pickle
+import sys
 import tracemalloc
 
 import event_model
@@ -16,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from nexus_callbacks import replay as replay_module
 from nexus_callbacks.cli import app
 from nexus_callbacks.faults import FaultError
 from nexus_callbacks.replay import documents_of, replay
+
+replay_module = sys.modules["nexus_callbacks.replay"]  # The package has the function of that name.
 
 
 def a_run(points=3, **metadata):
