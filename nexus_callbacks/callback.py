@@ -28,6 +28,7 @@ from nexus_callbacks.journal.journal import END, HEADER
 from nexus_callbacks.journal.recovery import link, recover_from
 from nexus_callbacks.journal.spool import Session, Spool
 from nexus_callbacks.layout.layout import Recipe
+from nexus_callbacks.once import Once
 from nexus_callbacks.pulse import Pulse
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.relations import RELATIVE, Relations
@@ -47,8 +48,6 @@ QUIET = 0.5
 """In s: so long a session that ends waits for its files without a word."""
 ENDED = "the session ended before the run stopped"
 CLOSED = "the writer was closed before the run stopped"
-MOST_TOLD = 1000
-"""Messages that are remembered, so that each is told once; a session of months must not fill the memory with them."""
 
 
 class Written(Mapping[str, Path]):
@@ -140,11 +139,11 @@ class NexusWriter:
         self.strays: Counter[str] = Counter()
         """Kind → number of documents that belonged to no run, and so are in no file."""
         self._recipes = Recipes(profile, signals)
-        self._told: dict[str, None] = {}
+        self._once = Once()
         self._relations = Relations()
         self._swmr = swmr
         self._follow = follow
-        self._skeleton = cache(lambda entry: hdf5.skeleton({"creator": "nexus_callbacks", "default": entry}, swmr))
+        self._skeleton = cache(lambda entry: hdf5.skeleton(entry, swmr))
         self._router = Router()
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -460,11 +459,8 @@ class NexusWriter:
 
     def _tell(self, message: str) -> None:
         """Tell the scientist, each thing once."""
-        if message in self._told:
+        if not self._once.first(message):
             return
-        self._told[message] = None
-        if len(self._told) > MOST_TOLD:
-            self._told.pop(next(iter(list(self._told))), None)  # Several threads may be at it.
         try:
             log.warning("%s", message)
         except Exception as error:  # A handler of the session's own must neither end a scan nor the follower.

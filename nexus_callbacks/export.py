@@ -27,10 +27,11 @@ from suitcase.utils import MemoryBuffersManager, MultiFileManager, SuitcaseUtils
 
 from nexus_callbacks import hdf5
 from nexus_callbacks.beamline.bindings import Signals
-from nexus_callbacks.datasets import Target
+from nexus_callbacks.datasets import ENTRY, Target
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
 from nexus_callbacks.files.writer import Writer
+from nexus_callbacks.once import Once
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.relations import RELATIVE, Relations
 from nexus_callbacks.routing import Router
@@ -126,7 +127,7 @@ class Serializer(DocumentRouter):
         self._recipes = Recipes(profile, signals)
         self._router = Router()
         self._runs: dict[str, Run] = {}
-        self._told: set[str] = set()
+        self._once = Once()
         self._relations = Relations()
         self._waiting, self._flushed = 0, time.monotonic()
 
@@ -186,7 +187,7 @@ class Serializer(DocumentRouter):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return hdf5.create_exclusively([path], hdf5.skeleton({"creator": "nexus_callbacks", "default": "entry"}))
+            return hdf5.create_exclusively([path], hdf5.skeleton(ENTRY))
         except FileExistsError as error:
             raise FileExistsError(error.errno, "it is there already, and is left alone", str(path)) from error
 
@@ -263,8 +264,7 @@ class Serializer(DocumentRouter):
             self._waiting, self._flushed = 0, time.monotonic()
 
     def _tell(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
+        if self._once.first(message):
             log.warning("%s", message)
 
 

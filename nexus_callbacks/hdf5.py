@@ -164,14 +164,15 @@ def _turn_to_memory() -> None:
 os.register_at_fork(after_in_child=_turn_to_memory)
 
 
-def skeleton(attributes: Mapping[str, Any], swmr: bool = False) -> bytes:
-    """The content of a NeXus file that is being written and has only its root's attributes.
+def skeleton(entry: str, swmr: bool = False) -> bytes:
+    """The content of a NeXus file of ours that is being written and has only its root's attributes.
 
-    ``swmr``: as of :func:`open_file`.
+    ``entry`` is the name of its default entry, ``swmr`` as of :func:`open_file`.
     """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=SWMR_LIBVER if swmr else LIBVER) as file:
-        set_attributes(file, {"NX_class": "NXroot", **attributes, "state": "writing"})
+        about = {"NX_class": "NXroot", "creator": "nexus_callbacks", "default": entry, "state": "writing"}
+        set_attributes(file, about)
     return buffer.getvalue()
 
 

@@ -223,6 +223,10 @@ class Followed:
         """Make the rows visible and the journal safe from power loss."""
         if self._run is not None and not self.complete.is_set():
             self._run.write_rows()
+        self._sync()
+
+    def _sync(self) -> None:
+        """Make the journals safe from power loss; one that somebody removed is told."""
         for journal in self._journals:
             if not journal.closed:
                 if journal.gone():
@@ -341,12 +345,7 @@ class HandedOver(Followed):
 
     def flush(self) -> None:
         """Make the journal safe from power loss."""
-        for journal in self._journals:
-            if not journal.closed:
-                if journal.gone():
-                    self._tell(f"the journal {journal.path} was removed: what is not in the file yet may be lost")
-                else:
-                    journal.sync()
+        self._sync()
         self._accompanied()
 
     def _accompanied(self) -> bool:

@@ -270,6 +270,8 @@ class Damage:
     offset: int
     """In bytes: what stands before it was read, nothing after it."""
     what: str
+    cut: bool = False
+    """Only the last record is not whole, as whoever is killed leaves it."""
 
     def __str__(self) -> str:
         return f"at byte {self.offset}: {self.what}"
@@ -366,7 +368,9 @@ class Reader:
     def _end(self) -> None:
         left = os.fstat(self._fd).st_size - self.offset
         if left > 0 or self._header is None:
-            self.damage = Damage(self.offset, f"cut in its last record, of which {max(left, 0)} bytes are there")
+            self.damage = Damage(
+                self.offset, f"cut in its last record, of which {max(left, 0)} bytes are there", cut=True
+            )
 
     def _take(self, limit: int, found: list[tuple[str, dict[str, Any]]]) -> None:
         """Read a block of whole records; if there is none as the first is longer, that one."""

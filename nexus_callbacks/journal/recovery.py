@@ -165,7 +165,7 @@ def _recover_run(paths: list[Path], known: KnownRecipes, tell: Tell, stop: threa
     target.file.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.file.with_name(f".{target.file.name}.recovering")
     temporary.unlink(missing_ok=True)  # Of a recovery that was killed; the journals' lock says that none is at work.
-    skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": target.entry})
+    skeleton = hdf5.skeleton(target.entry)
     try:
         hdf5.create_exclusively([temporary], skeleton)
         recipe = recipes.recipe(start, target.path, target.entry)
@@ -216,7 +216,7 @@ def _feed(run: Run, paths: list[Path], tell: Tell, stop: threading.Event | None)
                     run.abandon("recovery was stopped")
                     raise Stopped
             # A last record that is cut is what a killed session leaves; anything else is worth a look.
-            if reader.damage is not None and not reader.damage.what.startswith("cut in its last record"):
+            if reader.damage is not None and not reader.damage.cut:
                 damaged[path] = str(reader.damage)
     if not stopped:
         run.abandon(reason)
@@ -234,7 +234,7 @@ def put_in(target: Target) -> None:
     if target.shared:
         target.register.mkdir(parents=True, exist_ok=True)
         if not target.path.exists():
-            skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": target.entry})
+            skeleton = hdf5.skeleton(target.entry)
             hdf5.create_exclusively([target.path], skeleton)
         merge(target)
 

@@ -23,6 +23,7 @@ from nexus_callbacks.journal import recovery
 from nexus_callbacks.journal.follower import Followed, Follower
 from nexus_callbacks.journal.journal import END, Reader, sync
 from nexus_callbacks.journal.spool import Following, Session, Spool, follow, is_followed
+from nexus_callbacks.once import Once
 from nexus_callbacks.recipes import Recipes
 from nexus_callbacks.run import Run
 
@@ -30,8 +31,6 @@ log = logging.getLogger("nexus_callbacks")
 
 LOOK = 0.2
 """In s: so often the spool is looked at for journals that nobody follows."""
-MOST_TOLD = 1000
-"""Messages that are remembered, so that each is told once; a service may run for months."""
 
 Tell = Callable[[str], None]
 
@@ -100,7 +99,7 @@ class Guest(Followed):
             self._written = target.file.with_name(f".{target.file.name}.following")
             self._written.unlink(missing_ok=True)
             self._old_sizes = [_size(each.path) for each in self._readers]
-            skeleton = hdf5.skeleton({"creator": "nexus_callbacks", "default": target.entry}, swmr)
+            skeleton = hdf5.skeleton(target.entry, swmr)
             hdf5.create_exclusively([self._written], skeleton)
         elif target.shared:
             try:
@@ -124,7 +123,7 @@ class Guest(Followed):
                 self._reading += not found
                 if not found:
                     continue
-            if reader.damage is not None and not reader.damage.what.startswith("cut in its last record"):
+            if reader.damage is not None and not reader.damage.cut:
                 raise ValueError(f"{reader.path}: {reader.damage}")
             if not found and died and not self.ended.is_set():
                 self._reason = recovery.DIED
@@ -230,8 +229,7 @@ class Service:
     def __init__(self, spool: Spool, tell: Tell, say: Tell) -> None:
         self._spool = spool
         self._tell_on = tell
-        self._told: dict[str, None] = {}
-        self._telling = threading.Lock()
+        self._once = Once()
         self._say = say
         self._follower = Follower(self._tell)
         self._guests: dict[str, Guest] = {}
@@ -264,13 +262,8 @@ class Service:
             session.close()
 
     def _tell(self, message: str) -> None:
-        with self._telling:  # The follower's thread and the recovery's tell, too.
-            if message in self._told:
-                return
-            self._told[message] = None
-            if len(self._told) > MOST_TOLD:
-                del self._told[next(iter(self._told))]
-        self._tell_on(message)
+        if self._once.first(message):
+            self._tell_on(message)
 
     def _look(self, stop: threading.Event) -> None:
         for guest in self._guests.values():

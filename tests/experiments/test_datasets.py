@@ -9,20 +9,8 @@ import bluesky.preprocessors as bpp
 import h5py
 import numpy as np
 import pytest
-from bluesky import RunEngine
-from ophyd.sim import hw as make_hardware
 
 from nexus_callbacks import NexusWriter, recover, validate
-
-
-@pytest.fixture
-def RE():
-    return RunEngine({}, call_returns_result=False)
-
-
-@pytest.fixture
-def hw():
-    return make_hardware()
 
 
 @pytest.fixture(params=["inline", "journaled"])

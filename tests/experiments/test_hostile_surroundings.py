@@ -3,7 +3,6 @@
 import logging
 import subprocess
 import sys
-import time
 
 import h5py
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from event_model import compose_run
 
 from nexus_callbacks import FaultError, NexusWriter, recover
+from tests.waiting import until
 
 KEYS = {"x": {"dtype": "number", "shape": [], "source": "s"}}
 
@@ -210,7 +210,7 @@ def test_a_follower_that_raises_leaves_the_run_to_recover(tmp_path, monkeypatch,
             patched.setattr(follower.Followed, "flush", raising)
             hand = Hand(writer).rows(5)
             writer._follower.wake()
-            assert _eventually(lambda: "MemoryError" in caplog.text)
+            until(lambda: "MemoryError" in caplog.text)
             hand.rows(5).stop()
             writer.wait(30)
         after = Hand(writer).rows(3).stop()
@@ -218,13 +218,6 @@ def test_a_follower_that_raises_leaves_the_run_to_recover(tmp_path, monkeypatch,
     (found,) = recover(tmp_path / "spool")
     assert found.complete
     assert rows_of(found.path) == [*range(5), *range(5)]
-
-
-def _eventually(condition):
-    end = time.monotonic() + 30
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 @pytest.mark.unreadable("one of them is the other's until it has stopped")

@@ -34,48 +34,14 @@ import bluesky.preprocessors as bpp
 import h5py
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from bluesky.utils import RequestAbort, RequestStop, RunEngineInterrupted
 from event_model import compose_run, pack_event_page
 from ophyd import Component, Device, Signal
 from ophyd.sim import SynSignalWithRegistry
-from ophyd.sim import hw as make_hardware
 
-from nexus_callbacks import NexusWriter, validate
+from nexus_callbacks import NexusWriter
 from nexus_callbacks.frames.relink import relink
-
-
-@pytest.fixture
-def hw():
-    return make_hardware()
-
-
-@pytest.fixture
-def RE():
-    engine = RunEngine({}, call_returns_result=False)
-    yield engine
-    if engine.state != "idle":
-        engine.abort()
-
-
-@pytest.fixture
-def writer(RE, tmp_path):
-    writer = NexusWriter(tmp_path)
-    RE.subscribe(writer)
-    return writer
-
-
-def only_file(writer):
-    (path,) = writer.files.values()
-    return path
-
-
-def opened(writer):
-    """The one file, which is valid."""
-    path = only_file(writer)
-    report = validate(path)
-    assert report.valid, [str(f) for f in report.errors]
-    return h5py.File(path)
+from tests.opened import only_file, opened
 
 
 def text(dataset):

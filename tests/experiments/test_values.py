@@ -11,38 +11,14 @@ import bluesky.plans as bp
 import h5py
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from event_model import compose_run, pack_event_page
 from ophyd import Component, Device, Signal
 from ophyd.sim import SynSignal
 from typer.testing import CliRunner
 
-from nexus_callbacks import NexusWriter, callback, validate
+from nexus_callbacks import NexusWriter, callback
 from nexus_callbacks.cli import app
-
-
-@pytest.fixture
-def RE():
-    return RunEngine({}, call_returns_result=False)
-
-
-@pytest.fixture
-def writer(RE, tmp_path):
-    writer = NexusWriter(tmp_path)
-    RE.subscribe(writer)
-    return writer
-
-
-def only_file(writer):
-    (path,) = writer.files.values()
-    return path
-
-
-def opened(writer):
-    path = only_file(writer)
-    report = validate(path)
-    assert report.valid, [str(f) for f in report.errors]
-    return h5py.File(path)
+from tests.opened import only_file, opened
 
 
 def said(**more):

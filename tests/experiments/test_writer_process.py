@@ -24,6 +24,7 @@ from nexus_callbacks.journal.journal import BLOCK, Reader
 from nexus_callbacks.journal.recovery import KnownRecipes
 from nexus_callbacks.journal.service import Guest, Service
 from nexus_callbacks.journal.spool import Spool, follow
+from tests.waiting import until
 
 COMMAND = [sys.executable, "-m", "nexus_callbacks.cli", "writer"]
 
@@ -38,14 +39,6 @@ class service(subprocess.Popen):
     def __exit__(self, kind, error, trace):
         self.kill()
         super().__exit__(kind, error, trace)
-
-
-def until(found, timeout=60):
-    """Wait until something is so."""
-    end = time.monotonic() + timeout
-    while not found():
-        assert time.monotonic() < end, "it did not come to be in a minute"
-        time.sleep(0.02)
 
 
 class Scan:

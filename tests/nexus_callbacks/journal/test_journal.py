@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from nexus_callbacks.journal import journal as journal_module
 from nexus_callbacks.journal.journal import MAGIC, Journal, JournalClosed, JournalFull, Reader
+from tests.forks import in_a_fork
 
 HEADER = {"file": "scan.h5", "run": "a-uid"}
 DOCUMENTS = [
@@ -397,18 +398,6 @@ def test_killed_at_any_moment_nothing_that_was_appended_is_lost(tmp_path):
         assert len(numbers) >= int(said)
         assert all((document["data"]["image"] == n).all() for n, (_, document) in enumerate(found))
         assert damage is None or "cut" in damage.what
-
-
-def in_a_fork(task):
-    """Exit status of a forked child that does something: 0 if it returns true."""
-    pid = os.fork()
-    if pid == 0:
-        status = 2
-        try:
-            status = 0 if task() else 1
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def test_a_forked_child_does_not_write_to_the_journal_of_its_parent(tmp_path):

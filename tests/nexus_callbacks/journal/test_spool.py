@@ -16,6 +16,7 @@ import pytest
 from nexus_callbacks.journal import spool as spool_module
 from nexus_callbacks.journal.journal import JournalClosed, JournalFull, Reader
 from nexus_callbacks.journal.spool import Spool, default_folder, is_local
+from tests.forks import in_a_fork
 
 HEADER = {"run": "a"}
 
@@ -330,17 +331,6 @@ def test_of_many_adopters_exactly_one_gets_it(spool):
 # -- forks ---------------------------------------------------------------------------------------------------------
 
 
-def fork(task):
-    pid = os.fork()
-    if pid == 0:
-        status = 2
-        try:
-            status = 0 if task() else 1
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
 def test_a_forked_child_owns_nothing_and_releases_nothing(spool):
     session = spool.session()
     journal = session.journal("a", HEADER)
@@ -356,7 +346,7 @@ def test_a_forked_child_owns_nothing_and_releases_nothing(spool):
         session.close()
         return owns_nothing and owns_itself
 
-    assert fork(child) == 0
+    assert in_a_fork(child) == 0
     assert session.held
     assert spool.orphans() == []
     journal.append("event", {"seq_num": 1})
