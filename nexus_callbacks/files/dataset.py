@@ -88,11 +88,11 @@ Change = tuple[Path, Callable[[h5py.File], None]]
 
 def _change(target: Target, choose: Callable[[], Change]) -> None:
     """Change a copy of a file and make it the dataset's; chosen under the lock, as others change it, too."""
-    temporary = target.path.with_name(f".{target.path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = target.path.with_name(f".{target.path.name}.{uuid.uuid4().hex[:8]}.merging")
     try:
         with target.merging():
-            for left in target.path.parent.glob(f".{glob.escape(target.path.name)}.*.tmp"):
-                left.unlink()  # Of somebody who was killed: the lock says that nobody is at it.
+            for left in target.path.parent.glob(f".{glob.escape(target.path.name)}.*.merging"):
+                left.unlink()  # Of a merge that was killed: the lock says that nobody is at one.
             source, how = choose()
             shutil.copyfile(source, temporary)
             with hdf5.open_file(temporary) as file:

@@ -90,7 +90,9 @@ class Guest(Followed):
         self._held.append(journal)
 
     def _open(self) -> Run:
-        target = self._target = recovery.free(Target.from_dict(self._header["target"]), self.uid)
+        target = self._target = recovery.free(
+            Target.from_dict(self._header["target"]), self.uid, self._header.get("inode")
+        )
         swmr = bool(self._header.get("swmr"))
         target.file.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.file.exists() and recovery.is_empty(target.file)
@@ -167,6 +169,7 @@ class Guest(Followed):
             recovery.put_in(self._target)
         except DatasetError as error:
             self._tell(f"{error}; until then it is in {self._target.file.name}")
+            raise  # Its journals stay, and it is tried again.
         if stopped:
             recovery.link(self._recipes, run.start, Path(self._header["directory"]), self._target, self._tell)
 

@@ -413,3 +413,31 @@ def test_a_service_does_not_wait_for_the_locks_of_living_sessions(tmp_path, spoo
         scan.stop()
         assert writer.wait(60)
     assert not asked
+
+
+def test_a_merge_that_failed_is_tried_again(tmp_path, spool):
+    """As in a session's own thread: the journal stays until the run is in its dataset's file."""
+    with NexusWriter(tmp_path / "data", journal=spool, follow=False) as writer, service_here(spool) as (_, told, _):
+        paths = []
+        for rows in (2, 3):
+            run = compose_run(metadata={"dataset_uid": "d"})
+            writer("start", run.start_doc)
+            keys = {"x": {"dtype": "number", "shape": [], "source": "sim"}}
+            stream = run.compose_descriptor(name="primary", data_keys=keys)
+            writer("descriptor", stream.descriptor_doc)
+            for i in range(rows):
+                writer("event", stream.compose_event(data={"x": i}, timestamps={"x": 0.0}))
+            paths.append(writer.files[run.start_doc["uid"]])
+            if rows == 3:
+                lock = tmp_path / "data" / ".datasets" / "d.merge"
+                lock.unlink()
+                lock.mkdir()
+            writer("stop", run.compose_stop())
+            if rows == 3:
+                until(lambda: any("could not be put in" in message for message in told))
+                lock.rmdir()
+            assert writer.wait(60)
+    assert paths[0] == paths[1]
+    with h5py.File(paths[0]) as file:
+        assert list(file["entry_0002/measurement/x"]) == [0, 1, 2]
+        assert file.attrs["state"] == "complete"
