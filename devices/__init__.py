@@ -7,10 +7,9 @@
 - ``shutter``: the fast shutter
 - ``sensors``: vacuum gauges, thermometers, diode
 - ``detectors``: a camera that writes its frames itself
-- ``phantom``: what the simulated sample is made of, and its projections
-- ``scene``: what the simulated camera sees
-- ``id16a``: a simulated nano-tomography beamline, put together of these
 - ``signals``: what devices say of their signals before a scan
+- ``scenes``: the physics that simulated detectors see
+- ``beamlines``: simulated beamlines, put together of all these
 
 Every device here is simulated. Simulated time does not pass: a motor is where it was sent at once, an exposure
 takes no time, unless a device is told otherwise.

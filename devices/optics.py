@@ -8,8 +8,8 @@ from typing import Any
 from ophyd import Component as Cpt
 from ophyd import Device, Kind
 
-from devices.materials import ALUMINIUM, Material
 from devices.quantity import Derived, Quantity
+from devices.scenes.materials import ALUMINIUM, Material
 
 HC = 12398.419843320026
 """Planck's constant times the speed of light, eV Å (exact in the SI of 2019)."""

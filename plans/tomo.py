@@ -23,7 +23,7 @@ MOST_FRAMES = 100_000
 
 
 class TomoBeamline(Protocol):
-    """What a beamline must have to be scanned; :class:`devices.id16a.Beamline` is one.
+    """What a beamline must have to be scanned; :class:`devices.beamlines.id16a.Beamline` is one.
 
     All members are devices in bluesky's sense: `srot`, `sy` and `shutter` can be set, `camera` triggered and staged.
     """

@@ -1,6 +1,7 @@
 """Simulated experiments, from the scan to a result that is made from the written file alone.
 
 - ``demo``: what a demo is, and what it gives back
+- ``acquire``: one plan on a simulated beamline, from a session's metadata to complete files
 - ``tomo``: tomography of a grain of iron and gold
 - ``reconstruction``: filtered back-projection of an NXtomo file
 - ``picture``: projection, sinogram and reconstruction beside the truth

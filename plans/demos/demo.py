@@ -27,17 +27,12 @@ class DemoResult:
     """What the sample is really made of, for :meth:`Demo.analyse` to compare with."""
 
 
-@dataclass(frozen=True)
-class Analysis:
-    """What was learned from the written file alone."""
+class Analysis(Protocol):
+    """What was learned from the written file alone; each demo has its own, with its numbers as fields."""
 
-    correlation: float
-    """Pearson's correlation of result and truth, −1 to 1."""
-    slope: float
-    """Result over truth by least squares; 1 if the absolute values are right."""
-    rotation_axis: float
-    """Column of the rotation axis, counted from 0."""
-    picture: Path | None
+    @property
+    def findings(self) -> list[str]:
+        """What was found, in words, a line each."""
 
 
 class Run(Protocol):
@@ -68,8 +63,4 @@ class Demo:
 
     def picture(self, acquired: DemoResult, picture: Path) -> list[str]:
         """Analyse the written file and draw it; what was found, a line each."""
-        found = self.analyse(acquired.dataset_file, picture, acquired.truth)
-        return [
-            f"reconstruction from the NeXus file alone: correlation with the phantom {found.correlation:.3f}",
-            f"absolute values: {found.slope:.2f} of the phantom's; rotation axis at column {found.rotation_axis:.2f}",
-        ]
+        return self.analyse(acquired.dataset_file, picture, acquired.truth).findings

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from bluesky import RunEngine
-from bluesky.preprocessors import SupplementalData
 
-from devices.id16a import simulated_id16a
-from devices.phantom import Phantom
-from devices.signals import signals_of
-from nexus_callbacks import NexusWriter
-from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
-from plans.demos.demo import Analysis, Demo, DemoResult, Progress
+from devices.beamlines.id16a import simulated_id16a
+from devices.scenes.phantom import Phantom
+from plans.demos.acquire import acquire
+from plans.demos.demo import Demo, DemoResult, Progress
 from plans.demos.picture import draw
 from plans.demos.reconstruction import read_absorption, reconstruct, rotation_axis
-from plans.profile_folders import profile_folder
 from plans.tomo import tomo_scan
 
 METADATA = {
@@ -46,51 +43,41 @@ def run(directory: Path, profile: Path | None, seed: int, progress: Progress) ->
     FaultError
         The profile is faulty or the directory cannot be written; nothing was scanned.
     """
-    directory = Path(directory).absolute()
-    experiment = experiment_folder(directory)(METADATA)
     # A clock that ticks by itself: the machine current, and with it the noise, is that of the seed alone.
     clock = itertools.count(0.0, 0.02).__next__
-    beamline = simulated_id16a(experiment / "detectors", seed=seed, clock=clock)
-    signals = signals_of(*beamline.devices)
-    writer = NexusWriter(directory, profile=profile or profile_folder("id16a"), signals=signals)
-    engine = RunEngine(dict(METADATA))
-    engine.preprocessors.append(SupplementalData(baseline=beamline.baseline))
-    engine.preprocessors.append(NumberedDatasets(engine.md, sample_folder(directory)))
-    engine.subscribe(writer)
-    engine.subscribe(_Counter(progress))
-    try:
-        (uid,) = engine(tomo_scan(beamline))
-    finally:
-        writer.close()
-    return DemoResult(
-        technique="tomo",
-        dataset_file=writer.files[uid],
-        master_file=writer.masters.get(uid),
-        raw_files=tuple(beamline.camera.files),
-        run=uid,
-        truth=beamline.phantom,
+    return acquire(
+        "tomo",
+        partial(simulated_id16a, seed=seed, clock=clock),
+        tomo_scan,
+        directory=directory,
+        profile=profile,
+        metadata=METADATA,
+        progress=progress,
+        truth=attrgetter("phantom"),
     )
 
 
-class _Counter:
-    """Counts the events of the stream that the plan announced."""
+@dataclass(frozen=True)
+class Reconstruction:
+    """How the reconstruction compares with what was scanned."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._total = self._done = 0
-        self._primary: set[str] = set()
+    correlation: float
+    """Pearson's correlation of result and truth, −1 to 1."""
+    slope: float
+    """Result over truth by least squares; 1 if the absolute values are right."""
+    rotation_axis: float
+    """Column of the rotation axis, counted from 0."""
 
-    def __call__(self, name: str, doc: dict[str, Any]) -> None:
-        if name == "start":
-            self._total, self._done = doc["num_points"], 0
-        elif name == "descriptor" and doc["name"] == "primary":
-            self._primary.add(doc["uid"])
-        elif name == "event" and doc["descriptor"] in self._primary:
-            self._done += 1
-            self._progress(self._done, self._total)
+    @property
+    def findings(self) -> list[str]:
+        """What was found, a line each."""
+        return [
+            f"reconstruction from the NeXus file alone: correlation with the phantom {self.correlation:.3f}",
+            f"absolute values: {self.slope:.2f} of the phantom's; rotation axis at column {self.rotation_axis:.2f}",
+        ]
 
 
-def analyse(dataset_file: Path, picture: Path | None, truth: Phantom) -> Analysis:
+def analyse(dataset_file: Path, picture: Path | None, truth: Phantom) -> Reconstruction:
     """Reconstruct some planes from `dataset_file` alone and compare them with the phantom.
 
     The sample stands in the middle of the field of view, as the demo's scan has it.
@@ -112,7 +99,7 @@ def analyse(dataset_file: Path, picture: Path | None, truth: Phantom) -> Analysi
         middle = PLANES // 2
         plane, other = planes[middle], true[middle]
         draw(picture, absorption, int(rows[middle]), reconstruction=plane, truth=other, correlation=correlation)
-    return Analysis(correlation=correlation, slope=slope, rotation_axis=axis, picture=picture)
+    return Reconstruction(correlation=correlation, slope=slope, rotation_axis=axis)
 
 
 DEMO = Demo(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ophyd.utils import LimitError
 
-from devices.id16a import simulated_id16a
+from devices.beamlines.id16a import simulated_id16a
 from devices.quantity import Derived, Quantity
 from devices.stages import SimulatedMotor
 

@@ -14,7 +14,7 @@ from bluesky.preprocessors import SupplementalData
 from ophyd.sim import SynSignal
 from typer.testing import CliRunner
 
-from devices.id16a import simulated_id16a
+from devices.beamlines.id16a import simulated_id16a
 from nexus_callbacks import NexusWriter, callback, validate
 from nexus_callbacks.cli import app
 from nexus_callbacks.export import export

@@ -13,7 +13,7 @@ import pytest
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
 
-from devices.id16a import simulated_id16a
+from devices.beamlines.id16a import simulated_id16a
 from nexus_callbacks import NexusWriter, coverage, validate
 from plans.demos.tomo import METADATA, analyse
 from plans.profile_folders import profile_folder

@@ -11,7 +11,7 @@ from bluesky.preprocessors import SupplementalData
 from bluesky.utils import FailedStatus, RunEngineInterrupted
 from ophyd.status import Status
 
-from devices.id16a import simulated_id16a
+from devices.beamlines.id16a import simulated_id16a
 from plans.datasets import NumberedDatasets, sample_folder
 from plans.profile_folders import profile_folder
 from plans.tomo import DARK, FLAT, PROJECTION, tomo_scan

@@ -16,7 +16,7 @@ from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
 from IPython import get_ipython
 
-from devices.id16a import simulated_id16a
+from devices.beamlines.id16a import simulated_id16a
 from devices.signals import signals_of
 from nexus_callbacks import NexusWriter
 from plans import tomo

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 
-from devices.id16a import simulated_id16a
+from devices.beamlines.id16a import simulated_id16a
 from nexus_callbacks.beamline.checks import check
 from nexus_callbacks.beamline.profile import load_profile
 from nexus_callbacks.beamline.signals import read_signals

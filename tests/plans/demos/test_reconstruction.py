@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from devices.detectors import Exposure
-from devices.phantom import gold_in_iron
-from devices.scene import Pose, Scene
+from devices.scenes.phantom import gold_in_iron
+from devices.scenes.tomography import Pose, Scene
 from plans.demos.reconstruction import read_absorption, reconstruct, rotation_axis
 
 PIXEL = 5e-5  # mm

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.materials import GOLD, IRON
+from devices.scenes.materials import GOLD, IRON
 
 GRID = 128
 """Voxels along each edge of the grid that the demo's sample fills."""

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from devices.id16a import main, simulated_id16a
-from devices.materials import GOLD
+from devices.beamlines.id16a import main, simulated_id16a
+from devices.scenes.materials import GOLD
 from devices.signals import signals_of
 from devices.source import StorageRing
 from nexus_callbacks.beamline.bindings import write_signals

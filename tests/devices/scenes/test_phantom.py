@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from devices.detectors import Exposure
-from devices.phantom import Ellipsoid, Phantom, gold_in_iron
-from devices.scene import Pose, Scene
+from devices.scenes.phantom import Ellipsoid, Phantom, gold_in_iron
+from devices.scenes.tomography import Pose, Scene
 
 WIDTH = 6.4e-3  # mm
 PIXEL = WIDTH / 128

@@ -3,7 +3,7 @@
 Layout, axes and names follow the talk (srot, sx, sy, sz, imgl1x…, frelon). Numbers without a source are plausible for
 such a beamline and are not measurements of the real one.
 
-``python -m devices.id16a PATH`` writes its signals as JSON; ``profiles/id16a/signals.json`` was made so.
+``python -m devices.beamlines.id16a PATH`` writes its signals as JSON; ``profiles/id16a/signals.json`` was made so.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy as np
 
 from devices.detectors import FrameCamera
 from devices.optics import Attenuator, Geometry, KirkpatrickBaez, Multilayer, ScintillatorOptics, Slit
-from devices.phantom import GRID, Phantom, gold_in_iron
 from devices.quantity import Quantity
-from devices.scene import Pose, Scene
+from devices.scenes.phantom import GRID, Phantom, gold_in_iron
+from devices.scenes.tomography import Pose, Scene
 from devices.sensors import BeamMonitor, Hutch, VacuumGauge
 from devices.shutter import Shutter
 from devices.signals import signals_of
@@ -77,6 +77,11 @@ class Beamline:
     def detectors(self) -> list[Any]:
         """What takes data during a scan."""
         return [self.camera]
+
+    @property
+    def files(self) -> list[Path]:
+        """What the detectors have written so far."""
+        return list(self.camera.files)
 
     @property
     def baseline(self) -> list[Any]:
@@ -193,7 +198,7 @@ def simulated_id16a(
 def main(arguments: list[str]) -> int:
     """Write the signals of this beamline to the path given."""
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m devices.id16a PATH\n")
+        sys.stderr.write("usage: python -m devices.beamlines.id16a PATH\n")
         return 2
     with tempfile.TemporaryDirectory() as folder:
         write_signals(arguments[0], signals_of(*simulated_id16a(folder).devices))

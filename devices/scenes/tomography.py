@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.detectors import Exposure
-from devices.phantom import Phantom
+from devices.scenes.phantom import Phantom
 
 OFFSET = 98.0
 """Counts of a dark frame of no exposure."""

@@ -1,0 +1,6 @@
+"""Scenes: the physics that the simulated detectors see, and what the simulated samples are made of.
+
+- ``materials``: densities and absorption coefficients
+- ``phantom``: a grain of iron with inclusions, and its projections
+- ``tomography``: frames of a phantom in an X-ray microscope
+"""
