@@ -49,6 +49,10 @@ class TomoBeamline(Protocol):
         """A soft signal that says what a frame is."""
 
     @property
+    def count_time(self) -> Any:
+        """A signal that says how long a frame was exposed, s."""
+
+    @property
     def ring(self) -> Any:
         """The source, whose ``current`` (mA) is read with every frame."""
 
@@ -73,8 +77,8 @@ def tomo_scan(
     where it was; the rotation stays where the next projection is taken. Whatever happens, the shutter is closed and
     the sample back in at the end (only ``RE.halt()`` skips that, as it skips everything).
 
-    Each event has the frame, ``srot`` (deg), ``sy`` (mm), ``image_key`` and the machine current (mA). The camera is
-    unstaged, and so its file complete, before the run ends.
+    Each event has the frame and its exposure time (s), ``srot`` (deg), ``sy`` (mm), ``image_key`` and the machine
+    current (mA). The camera is unstaged, and so its file complete, before the run ends.
 
     Parameters
     ----------
@@ -151,7 +155,9 @@ def tomo_scan(
     }
 
     def frame() -> Generator[Msg, Any, None]:
-        yield from bps.trigger_and_read([camera, srot, sy, beamline.image_key, beamline.ring.current])
+        yield from bps.trigger_and_read(
+            [camera, beamline.count_time, srot, sy, beamline.image_key, beamline.ring.current]
+        )
 
     def series(key: int, count: int) -> Generator[Msg, Any, None]:
         yield from bps.mv(beamline.image_key, key)

@@ -98,6 +98,11 @@ ALLOWED: tuple[Allowed, ...] = (
         "nabu looks for the application definition in this attribute, and only there",
     ),
     Allowed(
+        r"(.*/)?instrument/detector/image_key_control",
+        r"This field is not defined in NXdetector",
+        "ESRF's tomography programs know image_key under this name, too, and nabu under no other",
+    ),
+    Allowed(
         r".*",
         r'"@ESRF_description" is not defined as an attribute in NX\w+',
         "the definition's text about a group or field is kept where a reader finds it",
