@@ -203,10 +203,13 @@ def brief(doc: str, longest: int = 200) -> str:
     ...    if it is behind it.''')
     'Distance of the sample from detector.'
     """
-    paragraph = re.split(r"\n\s*\n", _MARKUP.sub(r"\1", doc).strip(), maxsplit=1)[0]
+    paragraph = re.split(r"\n\s*\n", _MARKUP.sub(r"\1", doc.strip()).strip(), maxsplit=1)[0]
     sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z(])", " ".join(paragraph.split()), maxsplit=1)[0]
     return sentence if len(sentence) <= longest else sentence[: longest - 1].rstrip() + "…"
 
 
+# "(**required**)" before a text says what NXDL says elsewhere.
 # reStructuredText: roles (:ref:`text <target>`, :math:`x`), literals and plain quotes keep their text; directives go.
-_MARKUP = re.compile(r"(?::\w+:)?`{1,2}([^`<]*?)\s*(?:<[^`>]*>)?`{1,2}_*|^\s*\.\. .*$", re.MULTILINE)
+_MARKUP = re.compile(
+    r"^\(\*\*\w+\*\*\)\s*|(?::\w+:)?`{1,2}([^`<]*?)\s*(?:<[^`>]*>)?`{1,2}_*|^\s*\.\. .*$", re.MULTILINE
+)
