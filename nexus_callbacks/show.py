@@ -1,4 +1,4 @@
-"""Show: files, coverage and validation as a person wants to see them in a terminal."""
+"""Show: files, definitions and coverage as a person wants to see them in a terminal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from nexus_callbacks.beamline.prospects import Prospect
+from nexus_callbacks.definitions.definition import Field, Group, Link
 from nexus_callbacks.layout.coverage import Coverage
 
 LONG = 30
@@ -58,6 +59,40 @@ def _leaf(name: str, dataset: h5py.Dataset) -> Text:
     shape = " × ".join(str(n) for n in dataset.shape)
     of_units = f" {units}" if units else ""
     return Text.assemble(name, (f" {shape} {dataset.dtype}", "magenta"), of_units, (of_files, "cyan"))
+
+
+def definition(group: Group) -> Tree:
+    """The tree of a definition: classes, variables, units, what is mandatory, deprecated or read at the end."""
+    root = Tree(Text.assemble((group.name, "bold"), f" [{group.nx_class}]"))
+    _definition_branch(root, group)
+    return root
+
+
+def _definition_branch(tree: Tree, group: Group) -> None:
+    for name, text in group.attributes:
+        tree.add(Text.assemble(f"@{name} = ", (text, "green")))
+    for child in group.children:
+        if isinstance(child, Group):
+            _definition_branch(tree.add(Text.assemble((child.name, "bold"), f" [{child.nx_class}]")), child)
+        elif isinstance(child, Link):
+            tree.add(Text(f"{child.name} → {child.target}", style="cyan"))
+        else:
+            tree.add(_field_line(child))
+
+
+def _field_line(field: Field) -> Text:
+    text = Text(field.name)
+    if field.text:
+        text.append(" = ")
+        text.append(field.text, "magenta" if field.variable is not None else "green")
+    text.append(f" {field.nx_type}" + (f" {field.units}" if field.units else ""))
+    text.append(f", {field.record}" if field.record else "")
+    text.append(" mandatory" if field.mandatory else "", "bold")
+    text.append(f" deprecated: {field.deprecated}" if field.deprecated else "", "dim")
+    for name, value in field.attributes:
+        text.append(f" @{name} = ")
+        text.append(value, "green")
+    return text
 
 
 def coverage(found: Coverage, console: Console, every: bool = False) -> None:

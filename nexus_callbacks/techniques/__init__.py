@@ -133,7 +133,7 @@ def read(
 def _find(name: str, folder: Path, place: Place | None) -> tuple[Path, Path | None, str]:
     """Definition, default bindings and version of what a profile names."""
     if name in names():
-        return definition_path(name), bindings_path(name), _version("icat-esrf-definitions" if name == ESRF else None)
+        return definition_path(name), bindings_path(name), version_of(name)
     by_name = folder / "definitions" / f"{name}.xml"
     path = by_name if by_name.is_file() else folder / name
     if path is not by_name and not name.endswith(".xml"):
@@ -142,9 +142,10 @@ def _find(name: str, folder: Path, place: Place | None) -> tuple[Path, Path | No
     return path, beside if beside.exists() else None, ""
 
 
-def _version(distribution: str | None) -> str:
+def version_of(name: str) -> str:
+    """Version of the package that a shipped definition comes with; empty where that is not installed."""
     try:
-        return version(distribution or "nexus-callbacks")
+        return version("icat-esrf-definitions" if name == ESRF else "nexus-callbacks")
     except PackageNotFoundError:  # Run from a checkout that is not installed.
         return ""
 
