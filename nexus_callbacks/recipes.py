@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from nexus_callbacks import documents, techniques
 from nexus_callbacks.beamline import bindings, naming
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals
+from nexus_callbacks.beamline.pairs import paired
 from nexus_callbacks.beamline.profile import Files
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
@@ -29,7 +30,7 @@ BASE = "base"
 
 
 _VERSION = version("nexus-callbacks")  # Read once: asking takes 1 ms, and every run wants it twice.
-NO_EFFECT = ("catalogues", "tango")
+NO_EFFECT = ("catalogues",)
 """Keys of a profile that are read and checked, but do nothing yet."""
 
 
@@ -152,8 +153,11 @@ class Recipes:
     def _shape_of(self, loaded: Loaded, technique: str | None) -> _Shape:
         merged = bindings.merge_bindings(loaded.bindings, self.profile, technique)
         own = self.profile.techniques.get(technique, {}) if self.profile and technique else {}
-        known = {name: value for name, value in merged.items() if name in loaded.definition.variables()}
-        return _Shape(loaded, known, frozenset(own))
+        variables = loaded.definition.variables()
+        found = paired(merged.values(), loaded.definition)
+        known = {binding.variable: binding for binding in found if binding.variable in variables}
+        columns = frozenset(name for name in own if name in known and not known[name].convert)
+        return _Shape(loaded, known, columns)
 
     def claims(self) -> dict[str, Claim]:
         """Technique (``-`` for runs without one) → which of its variables have a source."""
