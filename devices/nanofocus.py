@@ -36,29 +36,42 @@ class SiliconMono(Device):
     )
 
 
-class Focus(Device):
-    """The spot on the sample.
-
-    Parameters
-    ----------
-    size
-        Width and height, μm.
-    """
-
-    width = Cpt(Derived, compute=lambda focus: focus.size[0], units="um", precision=4, kind=Kind.hinted)
-    height = Cpt(Derived, compute=lambda focus: focus.size[1], units="um", precision=4, kind=Kind.hinted)
-    divergence = Cpt(Quantity, value=0.7, units="mrad", precision=3, writable=False, kind=Kind.config)
-
-    def __init__(self, *args: Any, size: tuple[float, float], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.size = size
-
-
 class DetectorArm(Device):
     """Where the pixel detector stands: turned up by twice the Bragg angle, at a distance from the sample."""
 
     two_theta = Cpt(Quantity, value=23.3702, units="deg", precision=4, limits=(-5.0, 120.0), kind=Kind.hinted)
     distance = Cpt(Quantity, value=1500.0, units="mm", precision=2, writable=False, kind=Kind.hinted)
+
+
+class Focus(Device):
+    """The focus of the mirrors, and the spot on the sample a little behind it.
+
+    Parameters
+    ----------
+    size
+        Width and height of the spot, μm: twice the standard deviation.
+    defocus
+        Sample behind the focus, mm.
+    arm
+        Says how far the detector is from the sample.
+    """
+
+    width = Cpt(Derived, compute=lambda focus: focus.size[0], units="um", precision=4, kind=Kind.hinted)
+    height = Cpt(Derived, compute=lambda focus: focus.size[1], units="um", precision=4, kind=Kind.hinted)
+    distance = Cpt(Derived, compute=lambda focus: -focus.defocus, units="mm", precision=4, kind=Kind.config)
+    """Of the focus from the sample; negative is upstream, as NeXus counts."""
+    detector_distance = Cpt(
+        Derived, compute=lambda focus: focus.arm.distance.get() + focus.defocus, units="mm", precision=3
+    )
+    divergence = Cpt(Quantity, value=0.7, units="mrad", precision=3, writable=False, kind=Kind.config)
+
+    def __init__(
+        self, *args: Any, size: tuple[float, float], defocus: float, arm: DetectorArm, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.size = size
+        self.defocus = defocus
+        self.arm = arm
 
 
 class SampleStage(Device):

@@ -193,7 +193,7 @@ def simulated_id13(
         attenuators=(wheel,),
         primary_slit=Slit(name="primary_slit", vertical=0.8, horizontal=1.0),
         secondary_slit=Slit(name="secondary_slit", vertical=0.2, horizontal=0.05),
-        focus=Focus(name="focus", size=nanobeam.beam_size),
+        focus=Focus(name="focus", size=nanobeam.beam_size, defocus=optics.defocus * 1e3, arm=arm),
         hutch=Hutch(name="hutch", rng=np.random.default_rng(sensor_seed)),
         i0=i0,
         nanobeam=nanobeam,

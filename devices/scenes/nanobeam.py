@@ -41,6 +41,8 @@ class Optics:
     """Of the detector, m."""
     size: int
     """Pixels along each edge of a frame."""
+    defocus: float = 8e-4
+    """Sample behind the focus, m."""
 
     @property
     def object_pixel(self) -> float:
@@ -146,21 +148,19 @@ def gold_film(seed: int, half_width: float = 3.2, grains: int = 36, particles: i
     )
 
 
-def focus(optics: Optics, aperture: float = 14.0, defocus: float = 4e-4) -> NDArray[np.complex128]:
+def focus(optics: Optics, aperture: float = 14.0) -> NDArray[np.complex128]:
     """The wave in the sample's plane, shape (size, size); its intensities sum up to 1.
 
     Parameters
     ----------
     aperture
         Width of the mirrors' image on the detector, pixels.
-    defocus
-        Sample behind the focus, m.
     """
     n = optics.size
     q = np.arange(n) - n // 2
     edge = 1 / (1 + np.exp((np.abs(q) - aperture / 2) / 0.4))
     frequency = q / (n * optics.object_pixel)  # 1/m
-    bent = np.exp(-1j * math.pi * optics.wavelength * defocus * frequency**2)
+    bent = np.exp(-1j * math.pi * optics.wavelength * optics.defocus * frequency**2)
     pupil = np.outer(edge * bent, edge * bent)
     wave = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(pupil)))
     return wave / np.sqrt(np.sum(np.abs(wave) ** 2))
