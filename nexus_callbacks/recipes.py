@@ -171,11 +171,12 @@ class Recipes:
         merged = bindings.merge_bindings(loaded.bindings, self.profile, technique)
         own = self.profile.techniques.get(technique, {}) if self.profile and technique else {}
         known = {name: value for name, value in merged.items() if name in loaded.definition.variables()}
+        columns = frozenset(name for name in own if name in known and not known[name].convert)
         alone = None
         if technique and self.profile:
             read = techniques.load([technique], self.profile.folder)
             alone = merge(read.definition, loaded.definition.holding(self._joined(loaded)))
-        return _Shape(loaded, known, frozenset(own), alone)
+        return _Shape(loaded, known, columns, alone)
 
     def _joined(self, loaded: Loaded) -> list[str]:
         """Variables which tell of all techniques of a run side by side."""

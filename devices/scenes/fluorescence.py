@@ -136,7 +136,7 @@ class Fluorescence:
     """Photons that reach the detector elastically, per photon of the beam."""
     COMPTON = 2.4e-8
     """The same, inelastically."""
-    CONTINUUM = 2e-12
+    CONTINUUM = 2e-11
     """Counts a channel and photon of the beam: electrons that lose energy in sample and detector."""
 
     def __init__(self, detector: Detector, energy: float) -> None:

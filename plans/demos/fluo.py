@@ -97,7 +97,7 @@ def draw(
     for number, (symbol, element) in enumerate(ELEMENTS.items()):
         for name, line, _ in element.lines:
             axes.axvline(line * 1e-3, color=f"C{number}", linewidth=0.8, alpha=0.7)
-            if name in ("Ka1", "Kb1", "La1", "Lb2"):
+            if name in ("Ka1", "La1"):
                 axes.text(line * 1e-3, total.max() * 1.3, f"{symbol} {name[:2]}", color=f"C{number}", ha="center")
     axes.set(xlabel="energy (keV)", ylabel="counts", ylim=(0.5, total.max() * 4), xlim=(energy[0], energy[-1]))
     axes.set_title("sum of all spectra, and the tabulated lines", pad=4)
