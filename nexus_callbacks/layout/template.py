@@ -26,6 +26,12 @@ from nexus_callbacks.layout.origins import Absent, Origins, Value
 from nexus_callbacks.layout.readings import Readings
 from nexus_callbacks.values import as_nexus
 
+ROOT_LINKS = "root_links"
+"""Attribute of a definition's root: ``NAME=PATH …``, what also stands at the file's root; ``/`` is the entry itself."""
+ENTRY = "entry"
+"""Name of the entry of a file's first run."""
+_NOT_WRITTEN = ("default", ROOT_LINKS)
+
 
 @dataclass(frozen=True)
 class _Slot:
@@ -101,7 +107,7 @@ class Template:
 
     def begin(self, start: Document) -> list[Addition]:
         """Constants of the definition and what the profile, the writer and the start document know."""
-        attributes = {n: attribute_value(n, text) for n, text in self._tree.attributes if n != "default"}
+        attributes = {n: attribute_value(n, text) for n, text in self._tree.attributes if n not in _NOT_WRITTEN}
         if self._tree.description:
             attributes["ESRF_description"] = self._tree.description
         found: list[Addition] = [additions.Attribute(self._entry, attributes)] if attributes else []
@@ -340,6 +346,20 @@ class Template:
             signal = dict(self._groups[home].attributes).get("signal") if home else None
             if path in alive and (signal is None or f"{home}/{signal}" in alive | there):
                 found += [*self._parents(path), additions.Link(f"{self._entry}/{path}", f"{self._entry}/{target}")]
+        return [*found, *self._root_links(there | alive)]
+
+    def _root_links(self, there: set[str]) -> list[Addition]:
+        """Links at the file's root, for programs that look only there (decision 13)."""
+        found: list[Addition] = []
+        if self._entry.split("/")[1] != ENTRY:
+            return found  # Of several runs in a file the first has these names.
+        for pair in dict(self._tree.attributes).get(ROOT_LINKS, "").split():
+            name, _, target = pair.partition("=")
+            target = target.strip("/")
+            if not target:
+                found.append(additions.Link(f"/{name}", self._entry))
+            elif target in there:
+                found.append(additions.Link(f"/{name}", f"{self._entry}/{target}"))
         return found
 
 
