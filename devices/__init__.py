@@ -7,6 +7,7 @@
 - ``shutter``: the fast shutter
 - ``sensors``: vacuum gauges, thermometers, diode
 - ``detectors``: a camera that writes its frames itself
+- ``radiotherapy``: collimator, ion chambers, film and goniometer of microbeam radiation therapy
 - ``signals``: what devices say of their signals before a scan
 - ``scenes``: the physics that simulated detectors see
 - ``beamlines``: simulated beamlines, put together of all these

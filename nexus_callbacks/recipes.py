@@ -19,6 +19,7 @@ from nexus_callbacks import documents, techniques
 from nexus_callbacks.beamline import bindings, naming
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals
 from nexus_callbacks.beamline.profile import Files
+from nexus_callbacks.beamline.prospects import Prospect, prospects
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
 from nexus_callbacks.layout.layout import Recipe
@@ -26,6 +27,8 @@ from nexus_callbacks.techniques import Loaded
 
 BASE = "base"
 """The shipped definition of runs without a profile, or with a profile that names none."""
+NO_TECHNIQUE = "-"
+"""Stands for runs without a technique where techniques are named."""
 
 
 _VERSION = version("nexus-callbacks")  # Read once: asking takes 1 ms, and every run wants it twice.
@@ -93,6 +96,7 @@ class Recipes:
                     signals = bindings.read_signals(beside)
                 except FaultError as error:
                     faults += error.faults
+        self._signals = signals
         self._shapes: dict[str | None, _Shape] = {}
         self._check(signals, faults)
 
@@ -156,15 +160,26 @@ class Recipes:
         return _Shape(loaded, known, frozenset(own))
 
     def claims(self) -> dict[str, Claim]:
-        """Technique (``-`` for runs without one) → which of its variables have a source."""
+        """Technique (:data:`NO_TECHNIQUE` for runs without one) → which of its variables have a source."""
         found = {}
         for name in (None, *(self.profile.techniques if self.profile else ())):
             shape = self._shapes[name]
             variables = shape.loaded.definition.variables()
             mandatory = (v for v, fields in variables.items() if any(field.mandatory for _, field in fields))
             missing = tuple(variable for variable in mandatory if variable not in shape.bindings)
-            found[name or "-"] = Claim(len(shape.bindings), len(variables), missing)
+            found[name or NO_TECHNIQUE] = Claim(len(shape.bindings), len(variables), missing)
         return found
+
+    def prospects(self, technique: str | None) -> tuple[Prospect, ...]:
+        """Every variable of a technique's definition (None: of runs without one) and where it will come from.
+
+        Raises
+        ------
+        KeyError
+            The profile has no such technique.
+        """
+        shape = self._shapes[technique]
+        return prospects(shape.loaded.definition, shape.bindings, shape.columns, self._signals)
 
     def wanted_paths(self, start: Document, data_root: Path) -> Paths:
         """Where the files of a run should go, as the profile says.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from nexus_callbacks.beamline.prospects import Prospect
 from nexus_callbacks.layout.coverage import Coverage
 
 LONG = 30
@@ -73,9 +75,35 @@ def coverage(found: Coverage, console: Console, every: bool = False) -> None:
     for name in ("variable", "from", "units", "remark"):
         table.add_column(name, overflow="fold")
     for outcome in rows:
-        arrow = outcome.unit_from != outcome.unit_to and outcome.unit_from and outcome.unit_to
-        units = f"{outcome.unit_from} → {outcome.unit_to}" if arrow else outcome.unit_to or ""
+        units = _conversion(outcome.unit_from, outcome.unit_to)
         remark = outcome.reason or (f"deprecated: {outcome.deprecated}" if outcome.deprecated else "")
         origin = Text(outcome.origin) if outcome.filled else Text("absent", "red")
         table.add_row(Text(outcome.variable), origin, Text(units), Text(remark))
     console.print(table)
+
+
+def prospects(found: Sequence[Prospect], console: Console, every: bool = False) -> None:
+    """Where the variables of a definition will come from; those that nobody asks for are counted, or listed too."""
+    listed = [p for p in found if every or p.listed]
+    missing = [p.variable for p in found if p.mandatory and not p.source]
+    console.print(f"{sum(bool(p.source) for p in found)} of {len(found)} variables have a source", markup=False)
+    style = "bold red" if missing else "green"
+    told = f"mandatory variables without a source: {', '.join(missing) or 'none'}"
+    console.print(told, style=style, markup=False, soft_wrap=True)
+    table = Table(box=None, header_style="bold")
+    for name in ("variable", "from", "reading", "units", "remark"):
+        table.add_column(name, overflow="fold")
+    for each in listed:
+        mandatory = "mandatory" if each.mandatory else ""
+        deprecated = f"deprecated: {each.deprecated}" if each.deprecated else ""
+        remark = "; ".join(filter(None, (mandatory, each.remark, deprecated)))
+        source = Text(each.source) if each.source else Text("nowhere", "red" if each.mandatory else "dim")
+        units = _conversion(each.unit_from, each.unit_to)
+        table.add_row(Text(each.variable), source, Text(each.record), Text(units), Text(remark))
+    console.print(table)
+    if len(listed) < len(found):
+        console.print(f"{len(found) - len(listed)} more, which nobody asks for (--all lists them)", style="dim")
+
+
+def _conversion(unit_from: str | None, unit_to: str | None) -> str:
+    return f"{unit_from} → {unit_to}" if unit_from and unit_to and unit_from != unit_to else unit_to or ""

@@ -3,4 +3,5 @@
 - ``materials``: densities and absorption coefficients
 - ``phantom``: a grain of iron with inclusions, and its projections
 - ``tomography``: frames of a phantom in an X-ray microscope
+- ``microbeams``: the dose that an array of microbeams leaves in water
 """

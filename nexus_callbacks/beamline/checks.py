@@ -68,7 +68,7 @@ def _check_binding(binding: Binding, wanted: Iterable[str], signals: Signals | N
     if binding.unit is not None and not units.known(binding.unit):
         message = f"{binding.variable}: unknown unit {binding.unit!r}"
         return [*faults, Fault(message, binding.place, "write it as pint knows it, for example mm, deg or 1/s")]
-    given = binding.unit or _units(binding.source, signals)
+    given = binding.unit or units_of(binding.source, signals)
     if given is None or binding.convert in conversions.WITHOUT_UNIT:
         return faults
     who = f"the profile says {given!r}" if binding.unit else f"{str(binding.source)!r} has units {given!r}"
@@ -114,7 +114,8 @@ def _owner(binding: Binding) -> str:
     return binding.variable.rpartition("_")[0] if binding.source.scheme == "list" else binding.variable
 
 
-def _units(source: Source, signals: Signals | None) -> str | None:
+def units_of(source: Source, signals: Signals | None) -> str | None:
+    """Units that a device gives for a data key or a configuration field; None where it gives none, or nobody knows."""
     found = None
     if signals is not None and source.scheme == "data":
         found = signals.data.get(source.rest, {})

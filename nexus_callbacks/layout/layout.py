@@ -59,6 +59,8 @@ class Layout:
             tree, recipe.bindings, columns=recipe.columns, facts=recipe.facts, zone=recipe.zone, entry=entry
         )
         self._generic = Generic(entry, names, recipe.zone)
+        self._frames: list[additions.Frames] = []
+        self._announced: dict[str, int] = {}
 
     def begin(self, start: Document) -> list[Addition]:
         """What the start document, the profile and the definition's constants give."""
@@ -72,7 +74,9 @@ class Layout:
     def extend(self, descriptor: Document) -> tuple[Stream, list[Addition]]:
         """Columns, frames and configuration of a new stream or of a reconfigured one."""
         stream = documents.stream_of(descriptor)
-        return stream, [*self._template.extend(stream), *self._generic.extend(stream, descriptor)]
+        found = [*self._template.extend(stream), *self._generic.extend(stream, descriptor)]
+        self._frames += [each for each in found if isinstance(each, additions.Frames)]
+        return stream, found
 
     def first(self, stream: str, row: Mapping[str, Any]) -> list[Addition]:
         """What the first row of a stream gives: initial readings."""
@@ -81,13 +85,17 @@ class Layout:
     def finish(self, stop: Document, readings: Readings) -> list[Addition]:
         """What needs the whole run: final readings, plots, links."""
         found = [*self._template.finish(stop, readings), *self._generic.finish(stop, readings)]
+        for each in self._frames:
+            told = readings.length(each.stream, each.key) * each.per_row
+            if told:
+                self._announced[each.path.removeprefix(f"{self.entry}/")] = told
         default = self._template.default or self._generic.default
         return [*found, additions.Attribute(self.entry, {"default": default})] if default else found
 
     @property
     def coverage(self) -> Coverage:
         """Which variables are filled so far."""
-        return coverage_of(self._recipe.tree, self._template.outcomes.values())
+        return coverage_of(self._recipe.tree, self._template.outcomes.values(), self._announced)
 
     def lost(self, path: str, reason: str) -> None:
         """Note that the value at a path could not be written after all."""

@@ -7,7 +7,7 @@ made when something in it is; what never came is absent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -102,6 +102,7 @@ class Template:
             self.outcomes[variable] = Outcome(
                 variable,
                 paths=tuple(path for path, _ in fields),
+                types=_types(node for _, node in fields),
                 mandatory=any(node.mandatory for _, node in fields),
                 deprecated=next((node.deprecated for _, node in fields if node.deprecated), ""),
                 claimed=variable in bindings,
@@ -404,6 +405,12 @@ class Template:
             if path in alive and (signal is None or f"{home}/{signal}" in alive | there):
                 found += [*self._parents(path), additions.Link(f"{self._entry}/{path}", f"{self._entry}/{target}")]
         return found
+
+
+def _types(fields: Iterable[definition.Field]) -> tuple[str, ...]:
+    """NAPItypes of the fields of a variable; empty where all are text, as most are."""
+    found = tuple(field.nx_type for field in fields)
+    return found if set(found) != {"NX_CHAR"} else ()
 
 
 def _idle_subentries(tree: definition.Group, bindings: Mapping[str, Binding]) -> set[str]:
