@@ -105,7 +105,9 @@ class AzimuthalAverage(Device):
         return status
 
     def _reduce(self) -> None:
-        missing = [word for kind, word in ((SAMPLE, "sample"), (BUFFER, "buffer"), (DARK, "dark")) if not self._frames[kind]]
+        missing = [
+            word for kind, word in ((SAMPLE, "sample"), (BUFFER, "buffer"), (DARK, "dark")) if not self._frames[kind]
+        ]
         if missing:
             raise ValueError(f"{self.name}: no frames of {', '.join(missing)} to reduce")
         camera = self._camera()

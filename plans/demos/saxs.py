@@ -65,21 +65,30 @@ def run(directory: Path, profile: Path | None, seed: int, progress: Progress) ->
 class Curve:
     """What the curve in the file says of the spheres."""
 
-    radius: float
-    """nm, from the first minimum."""
-    true_radius: float
-    """nm."""
+    minimum: float
+    """Where the curve has its first minimum, 1/nm."""
+    true_minimum: float
+    """Where the simulated cross section has it, 1/nm."""
     gyration: float
     """Radius of gyration by Guinier's law, nm, as the beamline's reduction found it."""
+    true_gyration: float
+    """nm."""
     scale: float
     """Measured intensity over the cross section that was simulated, the median of all points."""
+
+    @property
+    def radius(self) -> float:
+        """Of the spheres, nm, from the minimum; their spread makes it 1 % too small."""
+        return FIRST_MINIMUM / self.minimum
 
     @property
     def findings(self) -> list[str]:
         """What was found, a line each."""
         return [
-            f"first minimum of the form factor: radius {self.radius:.2f} nm, simulated {self.true_radius:.2f} nm",
-            f"Guinier's law: radius of gyration {self.gyration:.2f} nm; absolute scale {self.scale:.3f} of the true one",
+            f"first minimum of the curve at {self.minimum:.4f} 1/nm, simulated {self.true_minimum:.4f} 1/nm: "
+            f"spheres of {self.radius:.1f} nm",
+            f"Guinier's law: radius of gyration {self.gyration:.2f} nm, simulated {self.true_gyration:.2f} nm; "
+            f"intensities {self.scale:.3f} of the simulated cross section",
         ]
 
 
@@ -97,7 +106,7 @@ def first_minimum(q: NDArray[np.float64], intensity: NDArray[np.float64], radius
 
 
 def analyse(dataset_file: Path, picture: Path | None, truth: Spheres) -> Curve:
-    """Find the spheres' radius in the curve of `dataset_file`; the truth says only near where."""
+    """Find the spheres in the curve of `dataset_file`; the truth says near where their minimum is to be sought."""
     with h5py.File(dataset_file) as file:
         entry = file["entry"]
         curve = entry["reduced/sasdata"]
@@ -105,16 +114,16 @@ def analyse(dataset_file: Path, picture: Path | None, truth: Spheres) -> Curve:
         gyration = float(np.asarray(entry["SAXS/guinier_rg"].asstr()[()]).ravel()[0])
         frames, kind = entry["instrument/detector/data"], entry["instrument/detector/frame_type"][()]
         frame = frames[int(np.flatnonzero(kind == 0)[0])]
-    minimum = first_minimum(q, intensity, truth.radius)
     expected = truth.cross_section(q)
     found = Curve(
-        radius=FIRST_MINIMUM / minimum,
-        true_radius=truth.radius,
+        minimum=first_minimum(q, intensity, truth.radius),
+        true_minimum=first_minimum(q, expected, truth.radius),
         gyration=gyration,
+        true_gyration=truth.gyration,
         scale=float(np.median(intensity / expected)),
     )
     if picture is not None:
-        _draw(picture, frame, (q, intensity, deviation, expected), minimum, found)
+        _draw(picture, frame, (q, intensity, deviation, expected), found)
     return found
 
 
@@ -122,7 +131,6 @@ def _draw(
     path: Path,
     frame: NDArray[np.uint16],
     curve: tuple[NDArray[np.float64], ...],
-    minimum: float,
     found: Curve,
 ) -> None:
     q, intensity, deviation, expected = curve
@@ -132,10 +140,10 @@ def _draw(
         figure.colorbar(shown, ax=left, label="log10(counts + 1)", shrink=0.85)
         right.errorbar(q, intensity, deviation, fmt=".", markersize=4, linewidth=0.8, label="measured")
         right.plot(q, expected, color="black", linewidth=1, label="simulated spheres")
-        right.axvline(minimum, color="tab:orange", linewidth=1, label=f"first minimum: {found.radius:.2f} nm")
+        right.axvline(found.minimum, color="tab:orange", linewidth=1, label=f"first minimum: {found.minimum:.4f} 1/nm")
         right.set(title="reduced curve", xlabel="q (1/nm)", ylabel="cross section (1/cm)", yscale="log")
         right.legend()
-        figure.suptitle(f"Read from the NeXus file: spheres of {found.radius:.2f} nm, {found.true_radius:.2f} nm true")
+        figure.suptitle(f"Read from the NeXus file: spheres of {found.radius:.1f} nm")
 
 
 DEMO = Demo(
