@@ -18,7 +18,7 @@ from typing import Any
 
 import h5py
 
-from nexus_callbacks import units
+from nexus_callbacks.definitions import categories
 from nexus_callbacks.validation import allowed
 from nexus_callbacks.validation.nodes import join
 from nexus_callbacks.validation.report import Finding, Severity
@@ -29,31 +29,6 @@ MISSING = Finding(
     "cannot be checked against the NeXus definitions: nexusformat is not installed",
     'pip install "nexus-callbacks[validate]"',
 )
-
-# A unit of each of NXDL's unit categories, https://manual.nexusformat.org/nxdl-types.html#unit-categories-allowed;
-# those which allow any unit, or a ratio, are left out.
-CATEGORIES = {
-    "NX_ANGLE": "deg",
-    "NX_AREA": "m**2",
-    "NX_CHARGE": "coulomb",
-    "NX_CROSS_SECTION": "m**2",
-    "NX_CURRENT": "A",
-    "NX_ENERGY": "J",
-    "NX_FREQUENCY": "Hz",
-    "NX_LENGTH": "m",
-    "NX_MASS": "kg",
-    "NX_MASS_DENSITY": "kg/m**3",
-    "NX_PERIOD": "s",
-    "NX_POWER": "W",
-    "NX_PRESSURE": "Pa",
-    "NX_SOLID_ANGLE": "sr",
-    "NX_TEMPERATURE": "K",
-    "NX_TIME": "s",
-    "NX_TIME_OF_FLIGHT": "s",
-    "NX_VOLTAGE": "V",
-    "NX_VOLUME": "m**3",
-    "NX_WAVELENGTH": "m",
-}
 
 # What other modules of this package look into themselves, more strictly: links, times, NXdata.
 _ELSEWHERE = ("This is a broken link to", "The field value is not a valid NX_DATE_TIME")
@@ -95,18 +70,21 @@ def check(
         nexusformat is not installed.
     """
     validate, tree = _load()
+    subentries: list[str] = []
     with _lock, _collecting(validate, tree, entry, locking) as collector:
         try:
             with tree.NXFile(str(file), "r", locking=locking, recursive=True) as opened:
                 group = opened.readfile()[entry]
                 validate.get_validator(group.nxclass).validate(group)
-                for owner in (group, *_subentries(group)):
+                below = list(_subentries(group))
+                subentries += [each.nxname for each in below]
+                for owner in (group, *below):
                     _check_application(validate, owner, collector)
         # The validator is not made for broken files and raises whatever comes: that is a finding, too.
         except Exception as error:
             collector.add(entry, f"NeXus's validator gave up here: {type(error).__name__}: {error}", "error")
     for path, level, message in dict.fromkeys(collector.messages):
-        yield allowed.sort(Finding(path, level, message), entry, asked)
+        yield allowed.sort(Finding(path, level, message), entry, asked, subentries)
     for path, _, message in dict.fromkeys(collector.excused):
         yield Finding(path, "info", message, allowed=ONE_OF_SEVERAL)
 
@@ -297,7 +275,7 @@ def _collecting(validate: ModuleType, tree: ModuleType, entry: str, locking: boo
 
 def _wrong_dimension(written: Any, category: Any) -> str:
     """What is wrong with a field's units for NXDL's category; empty if nothing is, or if it cannot be told."""
-    wanted = CATEGORIES.get(str(category))
-    if wanted is None or not isinstance(written, str) or not units.known(written) or units.compatible(written, wanted):
+    # Numbers are left out: what is counted, or a ratio of what, is seldom said as NXDL has it.
+    if not isinstance(written, str) or not categories.wrong(written, str(category or ""), numbers=False):
         return ""
     return f"the units {written!r} are not of {category}"
