@@ -21,6 +21,7 @@ import numpy as np
 from devices.detectors import FrameCamera
 from devices.optics import Attenuator, Geometry, KirkpatrickBaez, Multilayer, ScintillatorOptics, Slit
 from devices.quantity import Derived, Quantity
+from devices.scenes.holography import HologramScene, aluminium_in_carbon
 from devices.scenes.phantom import GRID, gold_in_iron
 from devices.scenes.pinhole import DivergentBeam, Foil, PinholeScene
 from devices.scenes.tomography import Pose, Scene
@@ -64,6 +65,13 @@ def pinhole(around: Surroundings) -> PinholeScene:
     """A hole of 10 μm in a foil, to map the beam with."""
     beam = DivergentBeam(*around.divergence)
     return PinholeScene(Foil(radius=0.005), beam, around.pose, around.rng, SHAPE)
+
+
+def light_grain(around: Surroundings) -> HologramScene:
+    """A grain of carbon and aluminium of 9 μm, as holography sees it."""
+    return HologramScene(
+        aluminium_in_carbon(around.seed, 0.0106, around.energy), around.energy, around.pose, around.rng, SHAPE
+    )
 
 
 @dataclass(frozen=True)

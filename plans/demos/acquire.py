@@ -42,6 +42,7 @@ def acquire(
     metadata: Mapping[str, Any],
     progress: Progress,
     truth: Callable[[Any], Any],
+    runs: int = 1,
 ) -> DemoResult:
     """Make a beamline, run one plan on it and write everything below `directory`.
 
@@ -50,13 +51,15 @@ def acquire(
     make
         Makes the beamline (a :class:`Beamline`), given the folder of its detectors' files.
     plan
-        Makes the plan, given the beamline; it opens one run.
+        Makes the plan, given the beamline; its runs are one dataset, of as many points each.
     profile
         None takes the shipped profile that is called as ``metadata["beamline"]``.
     metadata
         What a session sets in ``RE.md``: proposal, beamline, sample, dataset …
     truth
         What the sample of a beamline is really made of.
+    runs
+        How many runs the plan opens.
 
     Raises
     ------
@@ -71,9 +74,9 @@ def acquire(
     engine.preprocessors.append(SupplementalData(baseline=beamline.baseline))
     engine.preprocessors.append(NumberedDatasets(engine.md, sample_folder(directory)))
     engine.subscribe(writer)
-    engine.subscribe(_Counter(progress))
+    engine.subscribe(_Counter(progress, runs))
     try:
-        (uid,) = engine(plan(beamline))
+        uid, *_ = engine(plan(beamline))
     finally:
         writer.close()
     return DemoResult(
@@ -89,14 +92,15 @@ def acquire(
 class _Counter:
     """Counts the events of the stream that the plan announced."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, runs: int) -> None:
         self._progress = progress
+        self._runs = runs
         self._total = self._done = 0
         self._primary: set[str] = set()
 
     def __call__(self, name: str, doc: dict[str, Any]) -> None:
         if name == "start":
-            self._total, self._done = doc["num_points"], 0
+            self._total = doc["num_points"] * self._runs
         elif name == "descriptor" and doc["name"] == "primary":
             self._primary.add(doc["uid"])
         elif name == "event" and doc["descriptor"] in self._primary:
