@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import uuid
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol
@@ -12,7 +11,7 @@ import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 from bluesky.utils import Msg
 
-from plans.limits import refused
+from plans.parameters import Parameters
 from plans.tomo import TomoBeamline, checked_angles, tomo_scan
 
 MOST_PLANES = 4
@@ -142,13 +141,12 @@ def _indices(planes: int, *, projections: int, ref_on: int, darks: int, flats: i
 
 def _check(beamline: HoloBeamline, planes: Sequence[float]) -> None:
     """Raise one ValueError with every fault of the planes."""
-    odd = [p for p in planes if isinstance(p, bool) or not isinstance(p, numbers.Real) or not math.isfinite(p)]
-    faults = [f"planes: {plane!r} is not a finite number" for plane in odd]
+    asked = Parameters("holotomo_scan")
+    asked.real(**{f"plane {number}": plane for number, plane in enumerate(planes, 1)})
     if not 1 <= len(planes) <= MOST_PLANES:
-        faults.append(f"planes: give one to {MOST_PLANES}, not {len(planes)}")
+        asked.faults.append(f"planes: give one to {MOST_PLANES}, not {len(planes)}")
     if len(set(planes)) < len(planes):
-        faults.append("planes: one is given twice")
-    if not odd:
-        faults += refused(beamline.sx, *planes)
-    if faults:
-        raise ValueError("holotomo_scan: " + "; ".join(faults))
+        asked.faults.append("planes: one is given twice")
+    asked.settle()
+    asked.refused(beamline.sx, *planes)
+    asked.settle()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Generator, Mapping
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ from bluesky.utils import Msg
 from numpy.typing import NDArray
 
 from devices.shutter import CLOSED, OPEN
-from plans.limits import refused
+from plans.parameters import Parameters
 
 PROJECTION, FLAT, DARK = 0, 1, 2
 """What a frame is, as NXtomo's ``image_key`` counts (NXDL v2026.01)."""
@@ -261,25 +260,16 @@ def _esrf_variables(
 
 def checked_angles(beamline: TomoBeamline, **given: Any) -> NDArray[np.float64]:
     """The angles of the projections, deg; raises one ValueError with every fault of the parameters."""
-    faults = []
-    for name, least in (("projections", 1), ("ref_on", 1), ("darks", 0), ("flats", 0)):
-        value = given[name]
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            faults.append(f"{name} must be a whole number, not {value!r}")
-        elif value < least:
-            faults.append(f"{name} must be at least {least}, not {value}")
-    for name in ("scan_range", "start_angle", "y_step", "z_step", "exposure_time"):
-        value = given[name]
-        if name == "exposure_time" and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-            faults.append(f"{name} must be a finite number, not {value!r}")
-        elif name == "scan_range" and value == 0:
-            faults.append(f"{name} must not be 0")
-    if not faults and given["y_step"] == given["z_step"] == 0:
-        faults.append("y_step and z_step must not both be 0")
-    if faults:
-        raise ValueError("tomo_scan: " + "; ".join(faults))
+    asked = Parameters("tomo_scan")
+    asked.whole(1, **{name: given[name] for name in ("projections", "ref_on")})
+    asked.whole(0, **{name: given[name] for name in ("darks", "flats")})
+    optional = () if given["exposure_time"] is None else ("exposure_time",)
+    asked.real(**{name: given[name] for name in ("scan_range", "start_angle", "y_step", "z_step", *optional)})
+    if given["scan_range"] == 0:
+        asked.faults.append("scan_range must not be 0")
+    if given["y_step"] == given["z_step"] == 0:
+        asked.faults.append("y_step and z_step must not both be 0")
+    asked.settle()
 
     projections, ref_on = given["projections"], given["ref_on"]
     frames = given["darks"] + (math.ceil(projections / ref_on) + 1) * given["flats"] + projections
@@ -289,12 +279,11 @@ def checked_angles(beamline: TomoBeamline, **given: Any) -> NDArray[np.float64]:
     angles: NDArray[np.float64] = (
         given["start_angle"] + np.arange(projections, dtype=float) * given["scan_range"] / projections
     )
-    faults += refused(beamline.srot, float(angles[0]), float(angles[-1]))
+    asked.refused(beamline.srot, float(angles[0]), float(angles[-1]))
     if given["flats"]:
-        faults += refused(beamline.sy, beamline.sy.position + given["y_step"])
-        faults += refused(beamline.sz, beamline.sz.position + given["z_step"])
+        asked.refused(beamline.sy, beamline.sy.position + given["y_step"])
+        asked.refused(beamline.sz, beamline.sz.position + given["z_step"])
     if given["exposure_time"] is not None:
-        faults += refused(beamline.camera.exposure_time, given["exposure_time"])
-    if faults:
-        raise ValueError("tomo_scan: " + "; ".join(faults))
+        asked.refused(beamline.camera.exposure_time, given["exposure_time"])
+    asked.settle()
     return angles

@@ -1,8 +1,8 @@
 """Holography: what a camera sees at a distance behind a sample that refracts more than it absorbs.
 
 The wave behind the sample is exp(-μ/2 - iφ) along each ray; what propagates over the distance D is multiplied by
-exp(-iπλD f²) at the spatial frequency f (Fresnel's propagator). A point source at a finite distance is the same but for the
-magnification, if D is the effective distance z₁z₂/(z₁+z₂) and lengths are those in the sample's plane.
+exp(-iπλD f²) at the spatial frequency f (Fresnel's propagator). A point source at a finite distance is the same but for
+the magnification, if D is the effective distance z₁z₂/(z₁+z₂) and lengths are those in the sample's plane.
 """
 
 from __future__ import annotations
@@ -77,9 +77,7 @@ class HologramScene(Scene):
         return seen[rows // 2 : rows // 2 + rows, columns // 2 : columns // 2 + columns]
 
 
-def propagated(
-    wave: NDArray[np.complex128], pixel: float, distance: float, length: float
-) -> NDArray[np.complex128]:
+def propagated(wave: NDArray[np.complex128], pixel: float, distance: float, length: float) -> NDArray[np.complex128]:
     """A wave, some distance on, by Fresnel's propagator; beyond its edges it goes on periodically.
 
     Parameters

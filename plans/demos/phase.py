@@ -1,10 +1,10 @@
 """Phase: what a sample did to a wave, from holograms at several distances, by nothing but the file's numbers.
 
-For a sample that absorbs little and shifts the phase smoothly, each spatial frequency f of the intensity at the distance
-D is the phase's times 2 sin(πλDf²), and the absorption's times -2 cos(πλDf²) (Guigay 1977). The phase that fits all
-planes best, in the sense of least squares, is that of Cloetens and others, Appl. Phys. Lett. 75, 2912 (1999). Where no
-plane says anything, at the lowest frequencies, phase and absorption are taken as proportional. This is a demonstration in
-a page; for real work there are ESRF's own programs.
+For a sample that absorbs little and shifts the phase smoothly, each spatial frequency f of the intensity at the
+distance D is the phase's times 2 sin(πλDf²), and the absorption's times -2 cos(πλDf²) (Guigay 1977). The phase that
+fits all planes best, in the sense of least squares, is that of Cloetens and others, Appl. Phys. Lett. 75, 2912 (1999).
+Where no plane says anything, at the lowest frequencies, phase and absorption are taken as proportional. This is a
+demonstration in a page; for real work there are ESRF's own programs.
 """
 
 from __future__ import annotations

@@ -52,7 +52,10 @@ def test_the_links_of_tomo_lead_somewhere() -> None:
     tree = techniques.load(["tomo"]).definition
     there = {path for path, _ in tree.walk()}
     links = {path: node.target.strip("/") for path, node in tree.walk() if isinstance(node, Link)}
-    assert links.keys() == {"instrument/detector/image_key_control", *(f"data/{n}" for n in ("data", "rotation_angle", "image_key"))}
+    assert links.keys() == {
+        "instrument/detector/image_key_control",
+        *(f"data/{n}" for n in ("data", "rotation_angle", "image_key")),
+    }
     assert set(links.values()) <= there
     (data,) = [node for path, node in tree.walk() if path == "data" and isinstance(node, Group)]
     assert dict(data.attributes)["signal"] == "data"
