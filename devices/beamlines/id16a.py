@@ -23,7 +23,7 @@ from devices.optics import Attenuator, Geometry, KirkpatrickBaez, Multilayer, Sc
 from devices.quantity import Quantity
 from devices.scenes.phantom import GRID, Phantom, gold_in_iron
 from devices.scenes.tomography import Pose, Scene
-from devices.sensors import BeamMonitor, Hutch, VacuumGauge
+from devices.sensors import BeamMonitor, Hutch, IonisationChamber, VacuumGauge
 from devices.shutter import Shutter
 from devices.signals import signals_of
 from devices.source import StorageRing, Undulator
@@ -65,6 +65,7 @@ class Beamline:
     vacuum: VacuumGauge
     hutch: Hutch
     i0: BeamMonitor
+    ion_chamber: IonisationChamber
     phantom: Phantom
     """What the sample is made of: the truth, for comparison only."""
 
@@ -101,6 +102,7 @@ class Beamline:
             self.vacuum,
             self.hutch,
             self.i0,
+            self.ion_chamber,
         ]
 
     @property
@@ -191,6 +193,7 @@ def simulated_id16a(
         vacuum=VacuumGauge(name="vacuum", pressure=2.4e-7, rng=sensors),
         hutch=Hutch(name="hutch", rng=sensors),
         i0=i0,
+        ion_chamber=IonisationChamber(name="ion_chamber", flux=i0.flux_now, mono=mono),
         phantom=phantom,
     )
 

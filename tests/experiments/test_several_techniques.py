@@ -1,14 +1,15 @@
 """Several techniques in one run: the first shapes the entry, each further one a subentry; nothing is there twice."""
 
-import textwrap
-
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import h5py
 import numpy as np
 import pytest
+import silx.io
+import silx.io.nxdata
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
+from nexusformat.nexus import nxload
 from ophyd.sim import SynSignal
 
 from devices.detectors import FrameCamera
@@ -84,14 +85,11 @@ SPECTRA = """
   </group>
 </group>
 """
-DEFAULTS = {
-    "rocking": "constants: {technique_pid: pid-of-rocking, technique_pid_esrfet_version: 0.1.0}",
-    "spectra": "constants: {technique_pid: pid-of-spectra, technique_pid_esrfet_version: 0.1.0}",
-}
+DEFAULTS = "constants: {{technique_pid: pid-of-{}, technique_pid_esrfet_version: 0.1.0}}"
 
 
 class Bench:
-    """A camera with files of its own, spectra and counts in the events, and what moves."""
+    """A camera that writes a file of its own, spectra and counts in the events, and what moves."""
 
     def __init__(self, folder):
         rng = np.random.default_rng(7)
@@ -125,19 +123,20 @@ class Bench:
 
 
 class Session:
-    def __init__(self, folder, journal=False):
+    def __init__(self, folder, *more):
         self.profile = folder / "id13"
         (self.profile / "definitions").mkdir(parents=True)
-        (self.profile / "profile.yml").write_text(PROFILE)
-        for name, text in (("rocking", ROCKING), ("spectra", SPECTRA)):
-            (self.profile / "definitions" / f"{name}.xml").write_text(textwrap.dedent(text).strip())
-            (self.profile / "definitions" / f"{name}.yml").write_text(DEFAULTS[name])
+        for name, text in {"rocking": ROCKING, **dict.fromkeys(["spectra", *more], SPECTRA)}.items():
+            (self.profile / "definitions" / f"{name}.xml").write_text(text.strip())
+            (self.profile / "definitions" / f"{name}.yml").write_text(DEFAULTS.format(name))
+        others = "".join(f"  {name}: {{spectra: data:mca, counts: data:hits}}\n" for name in more)
+        (self.profile / "profile.yml").write_text(PROFILE + others)
         self.bench = Bench(folder)
         self.folder = folder
         self.documents = []
         self.engine = RunEngine({"proposal": "ma1", "sample": "Fe"}, call_returns_result=False)
         self.engine.preprocessors.append(SupplementalData(baseline=[self.bench.current]))
-        self.writer = NexusWriter(folder / "live", profile=self.profile, journal=journal)
+        self.writer = NexusWriter(folder / "live", profile=self.profile, journal=False)
         self.engine.subscribe(self.writer)
         self.engine.subscribe(lambda name, doc: self.documents.append((name, doc)))
 
@@ -253,6 +252,17 @@ def test_programs_check_each_subentry_by_its_own_definition(written, tmp_path):
     assert "/entry/tomo/instrument/detector/image_key" in errors
 
 
+@pytest.mark.parametrize(("part", "shape"), [("tomo", (POINTS, *SHAPE)), ("spectra", (POINTS, CHANNELS))])
+def test_viewers_draw_each_subentry(written, part, shape):
+    with silx.io.open(str(written)) as root:
+        plot = silx.io.nxdata.get_default(root[f"entry/{part}"], validate=True)
+        assert plot.is_valid
+        assert plot.signal.shape == shape
+    with nxload(written, "r") as root:
+        data = root[f"entry/{part}"].get_default()
+        assert data.nxsignal.nxdata.shape == shape
+
+
 def test_the_order_is_that_of_the_start_document(session):
     with h5py.File(session.scan("tomo", "rocking", "tomo", dataset="2")) as file:
         entry = file["entry"]
@@ -326,3 +336,15 @@ def test_frames_that_are_not_there_are_absent_in_every_part(tmp_path):
     for name in ("frames", "tomo/frames"):
         assert not found[name].filled
         assert "not there" in found[name].reason
+
+
+def test_a_technique_that_is_called_as_a_group_of_the_entry_gets_another_name(tmp_path):
+    session = Session(tmp_path, "sample", "bluesky", "data")
+    path = session.scan("tomo", "sample", "bluesky", "data")
+    with h5py.File(path) as file:
+        entry = file["entry"]
+        found = {name for name in entry if entry[name].attrs.get("NX_class") == "NXsubentry"}
+        assert found == {"sample_2", "bluesky_2", "data_2"}
+        assert entry["sample"].attrs["NX_class"] == "NXsample"
+        assert entry["sample_2/plot/data"].shape == (POINTS, CHANNELS)
+    assert {o.variable for o in coverage(path)["entry"].outcomes} >= {"sample_2/spectra", "data_2/spectra"}
