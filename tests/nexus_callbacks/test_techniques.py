@@ -23,8 +23,7 @@ def test_the_shipped_definitions() -> None:
 
 @pytest.mark.parametrize("name", techniques.names())
 def test_every_default_fills_a_variable_of_its_definition(name: str) -> None:
-    of_a_facility = name not in ("base", "esrf")
-    loaded = techniques.load(["esrf", name] if of_a_facility else [name])
+    loaded = techniques.load([name] if name in ("base", "esrf") else ["esrf", name])
     bound = bindings.merge_bindings(loaded.bindings, None)
     assert bound.keys() - loaded.definition.variables().keys() == set()
 
