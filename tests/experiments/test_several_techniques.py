@@ -14,13 +14,16 @@ from ophyd.sim import SynSignal
 
 from devices.detectors import FrameCamera
 from devices.quantity import Quantity
-from nexus_callbacks import NexusWriter, coverage, replay, validate
+from nexus_callbacks import NexusWriter, coverage, hdf5, replay, validate
 from nexus_callbacks.datasets import Target
 from nexus_callbacks.faults import FaultError
+from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.journal.recovery import recover_from
 from nexus_callbacks.journal.spool import Spool
+from nexus_callbacks.recipes import Recipes
+from nexus_callbacks.run import Run
 from nexus_callbacks.techniques import load
-from tests.comparison import assert_same
+from tests.comparison import assert_same, differences
 
 POINTS, SHAPE, CHANNELS = 6, (4, 5), 16
 
@@ -304,6 +307,23 @@ def test_a_journal_gives_the_same_file(session, written, tmp_path):
     (recovered,) = recover_from(spool, print)
     assert recovered.complete
     assert_same({uid: written}, {uid: recovered.path})
+
+
+def test_shared_columns_can_be_read_while_the_run_goes_on(session, written, tmp_path):
+    documents = of_first_run(session.documents)
+    path = tmp_path / "growing.h5"
+    path.write_bytes(hdf5.skeleton("entry"))
+    recipe = Recipes(session.profile).recipe(documents[0][1], path)
+    run = Run(Writer(path), recipe, print)
+    for name, doc in documents[:-4]:
+        run.feed(name, doc)
+    run.write_rows()
+    with h5py.File(path, locking=False) as file:
+        assert 0 < len(file["entry/tomo/sample/rotation_angle"]) < POINTS
+        assert file["entry/spectra/instrument/xia/data"].shape[1:] == (CHANNELS,)
+    for name, doc in documents[-4:]:
+        run.feed(name, doc)
+    assert differences(written, path) == []
 
 
 def test_runs_of_one_dataset_share_a_file(tmp_path):
