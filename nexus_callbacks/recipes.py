@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nexus_callbacks import documents, techniques
-from nexus_callbacks.beamline import bindings, naming
+from nexus_callbacks.beamline import axes, bindings, naming
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals
 from nexus_callbacks.beamline.profile import Files
+from nexus_callbacks.definitions.definition import Group
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
 from nexus_callbacks.layout.layout import Recipe
@@ -112,16 +113,22 @@ class Recipes:
         return bool(self.profile and self.profile.files.master)
 
     def _check(self, signals: Signals | None, faults: list[Fault]) -> None:
+        trees: dict[str, Group] = {}
         for name in (None, *(self.profile.techniques if self.profile else ())):
             loaded, found = techniques.read(*self._asked(name))
             if loaded and self.profile:
                 complete = not found
+                tree, misplaced = axes.placed(self.profile.axes, loaded.definition)
+                loaded, found = replace(loaded, definition=tree), [*found, *misplaced]
+                trees[name or "-"] = tree
                 found += bindings.check(
                     self.profile, loaded.definition, signals, name, loaded.bindings, complete=complete
                 )
             if loaded and not found:
                 self._shapes[name] = self._shape_of(loaded, name)
             faults += [fault for fault in found if fault not in faults]
+        if self.profile:
+            faults += axes.unknown(self.profile.axes, self.profile.place, trees)
         if faults:
             raise FaultError(faults)
         if self.profile:
@@ -153,7 +160,8 @@ class Recipes:
         merged = bindings.merge_bindings(loaded.bindings, self.profile, technique)
         own = self.profile.techniques.get(technique, {}) if self.profile and technique else {}
         known = {name: value for name, value in merged.items() if name in loaded.definition.variables()}
-        return _Shape(loaded, known, frozenset(own))
+        chains = axes.columns(self.profile.axes) if self.profile else frozenset()
+        return _Shape(loaded, known, frozenset(own) | chains)
 
     def claims(self) -> dict[str, Claim]:
         """Technique (``-`` for runs without one) → which of its variables have a source."""

@@ -371,7 +371,11 @@ class Template:
         found: dict[str, Any] = {"units": unit} if unit and node.nx_type != "NX_DATE_TIME" else {}
         if node.description:
             found["ESRF_description"] = node.description
-        return {**found, **{name: attribute_value(name, text) for name, text in node.attributes}}
+        return {**found, **{name: self._attribute(name, text) for name, text in node.attributes}}
+
+    def _attribute(self, name: str, text: str) -> Any:
+        # HDF5 knows no path upwards: what lies in another group is named from the root on.
+        return f"{self._entry}{text}" if name == "depends_on" and text.startswith("/") else attribute_value(name, text)
 
     def _parents(self, path: str) -> list[Addition]:
         """The groups above a path that are not there yet, outermost first."""
@@ -422,10 +426,18 @@ def _idle_subentries(tree: definition.Group, bindings: Mapping[str, Binding]) ->
 
 
 def attribute_value(name: str, text: str) -> Any:
-    """An attribute as NeXus wants it: ``axes`` and ``auxiliary_signals`` are lists, ``…_indices`` integers."""
+    """An attribute as NeXus wants it.
+
+    ``axes`` and ``auxiliary_signals`` are lists, ``…_indices`` integers, ``vector`` and ``offset`` three real numbers.
+    """
     if name in ("axes", "auxiliary_signals"):
         return text.split()
     numbers = text.split()
+    if name in ("vector", "offset"):
+        try:
+            return [float(n) for n in numbers]
+        except ValueError:
+            return text  # Another attribute of that name; what it means is its reader's.
     if name.endswith("_indices") and all(n.isdigit() for n in numbers):
         return [int(n) for n in numbers]
     return text
