@@ -80,7 +80,8 @@ class Layout:
 
     def finish(self, stop: Document, readings: Readings) -> list[Addition]:
         """What needs the whole run: final readings, plots, links."""
-        found = [*self._template.finish(stop, readings), *self._generic.finish(stop, readings)]
+        found = self._template.finish(stop, readings)
+        found = [*found, *self._generic.finish(stop, readings, self._template.detected)]
         default = self._template.default or self._generic.default
         return [*found, additions.Attribute(self.entry, {"default": default})] if default else found
 

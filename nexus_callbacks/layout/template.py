@@ -203,6 +203,22 @@ class Template:
                 self.outcomes[variable] = outcome.with_(reason=reason)
 
     @property
+    def detected(self) -> frozenset[tuple[str, str]]:
+        """Streams and data keys whose columns or frames are the data of an NXdetector of the definition."""
+        return frozenset(
+            growing[:2]
+            for variable, growing in self._growing.items()
+            for slot in self._slots[variable]
+            if slot.path not in self._absent
+            and slot.field.name == "data"
+            and self._class_above(slot.path) == "NXdetector"
+        )
+
+    def _class_above(self, path: str) -> str:
+        home = path.rpartition("/")[0]
+        return self._groups[home].nx_class if home else self._tree.nx_class
+
+    @property
     def default(self) -> str:
         """Name of the group that the definition wants as the entry's default plot, if it is there; else empty."""
         name = dict(self._tree.attributes).get("default", "")
