@@ -1,5 +1,7 @@
 """Several techniques in one run: the first shapes the entry, each further one a subentry; nothing is there twice."""
 
+import shutil
+
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import h5py
@@ -18,6 +20,7 @@ from nexus_callbacks import NexusWriter, coverage, hdf5, replay, validate
 from nexus_callbacks.datasets import Target
 from nexus_callbacks.faults import FaultError
 from nexus_callbacks.files.writer import Writer
+from nexus_callbacks.frames.relink import relink
 from nexus_callbacks.journal.recovery import recover_from
 from nexus_callbacks.journal.spool import Spool
 from nexus_callbacks.recipes import Recipes
@@ -89,6 +92,9 @@ SPECTRA = """
 </group>
 """
 DEFAULTS = "constants: {{technique_pid: pid-of-{}, technique_pid_esrfet_version: 0.1.0}}"
+
+
+SHARED = ("tomo/sample/rotation_angle", "tomo/data/data", "spectra/plot/data", "spectra/instrument/counter/rate")
 
 
 class Bench:
@@ -324,6 +330,30 @@ def test_shared_columns_can_be_read_while_the_run_goes_on(session, written, tmp_
     for name, doc in documents[-4:]:
         run.feed(name, doc)
     assert differences(written, path) == []
+
+
+def test_links_of_subentries_outlive_a_move(written, session, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(session.folder / "camera", moved / "raw")
+    shutil.copy(written, moved)
+    results = relink(moved / written.name, {str(session.folder / "camera"): str(moved / "raw")})
+    assert [each.how for each in results] == ["external link"] * 2, (
+        "of entry and columns, none of a subentry"
+    )
+    with h5py.File(moved / written.name) as file, h5py.File(written) as before:
+        assert file.get("entry/camera/image", getlink=True).filename == "raw/camera_0001.h5"
+        np.testing.assert_array_equal(file["entry/tomo/data/data"], before["entry/tomo/data/data"])
+
+
+def test_by_swmr_the_file_is_the_same(session, written, tmp_path):
+    with NexusWriter(tmp_path, profile=session.profile, journal=False, swmr=True) as writer:
+        for name, doc in of_first_run(session.documents):
+            writer(name, doc)
+    (path,) = writer.files.values()
+    with h5py.File(path) as file, h5py.File(written) as plain:
+        found = {name: file[f"entry/{name}"].shape for name in SHARED}
+        assert found == {name: plain[f"entry/{name}"].shape for name in SHARED}
+        assert soft(file["entry"], "tomo/sample/rotation_angle") == "/entry/camera/tilt"
 
 
 def test_runs_of_one_dataset_share_a_file(tmp_path):
