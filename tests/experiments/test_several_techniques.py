@@ -337,9 +337,7 @@ def test_links_of_subentries_outlive_a_move(written, session, tmp_path):
     shutil.copytree(session.folder / "camera", moved / "raw")
     shutil.copy(written, moved)
     results = relink(moved / written.name, {str(session.folder / "camera"): str(moved / "raw")})
-    assert [each.how for each in results] == ["external link"] * 2, (
-        "of entry and columns, none of a subentry"
-    )
+    assert [each.how for each in results] == ["external link"] * 2, "of entry and columns, none of a subentry"
     with h5py.File(moved / written.name) as file, h5py.File(written) as before:
         assert file.get("entry/camera/image", getlink=True).filename == "raw/camera_0001.h5"
         np.testing.assert_array_equal(file["entry/tomo/data/data"], before["entry/tomo/data/data"])
@@ -398,3 +396,21 @@ def test_a_technique_that_is_called_as_a_group_of_the_entry_gets_another_name(tm
         assert entry["sample"].attrs["NX_class"] == "NXsample"
         assert entry["sample_2/plot/data"].shape == (POINTS, CHANNELS)
     assert {o.variable for o in coverage(path)["entry"].outcomes} >= {"sample_2/spectra", "data_2/spectra"}
+
+
+@pytest.mark.unreadable("mandatory columns never came")
+@pytest.mark.parametrize("kept", ["start", "descriptor"])
+def test_a_run_that_ends_before_its_first_row_links_to_nothing(session, written, tmp_path, kept):
+    """Stopped before anything was described, and before anything was read."""
+    documents = [each for each in of_first_run(session.documents) if each[0] in {"start", kept, "stop"}]
+    (path,) = replay(documents, tmp_path, profile=session.profile).values()
+    with h5py.File(path) as file:
+        entry = file["entry"]
+        assert entry["tomo/definition"].asstr()[()] == "NXtomo"
+        assert "data" not in entry["tomo"]
+        assert "rotation_angle" not in entry["tomo"].get("sample", {})
+    found = {outcome.variable: outcome for outcome in coverage(path)["entry"].outcomes}
+    for name in ("tilt", "tomo/rotation_angle", "tomo/frames", "spectra/spectra"):
+        assert not found[name].filled
+        assert found[name].reason
+    assert not [each for each in validate(path).errors if "link" in each.message], "none leads nowhere"
