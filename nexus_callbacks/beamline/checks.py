@@ -50,6 +50,9 @@ def check(
             faults.append(Fault(message, binding.place, nearest(binding.variable, variables)))
         elif binding.source.scheme == "const":
             faults += _check_constant(binding, variables[binding.variable])
+    for index, name in enumerate(profile.joined if complete else ()):
+        if name not in variables:
+            faults.append(Fault(f"unknown variable {name!r}", profile.place("joined", index), nearest(name, variables)))
     for binding in merge_bindings(shipped, profile, technique).values():
         fields = [field for _, field in variables.get(binding.variable, ())]
         if binding in own or fields:

@@ -175,6 +175,9 @@ class Bindings(BaseModel):
     lists: dict[str, dict[str, Member]] = {}
     """X → names and data keys, which fill X_name and X_value in one order."""
 
+    joined: list[str] = []
+    """Variables that hold, in a run of several techniques, the constants of all of them, separated by spaces."""
+
     _text: yaml_lines.Text = PrivateAttr(default_factory=lambda: yaml_lines.Text(""))
 
     @property

@@ -55,6 +55,8 @@ class Template:
     ----------
     tree
         The merged definition; its root is the entry.
+    entry
+        Absolute path of the entry, or of the subentry that has its shape.
     bindings
         Variable → where its value is found.
     columns
@@ -208,6 +210,11 @@ class Template:
         """Name of the group that the definition wants as the entry's default plot, if it is there; else empty."""
         name = dict(self._tree.attributes).get("default", "")
         return name if name in self._made else ""
+
+    @property
+    def filled(self) -> frozenset[str]:
+        """Paths, relative to the entry, of the variables' fields that are in the file."""
+        return frozenset({path for o in self.outcomes.values() if o.filled for path in o.paths} - self._absent)
 
     # -- one variable ----------------------------------------------------------------------------------------------
 
@@ -392,8 +399,7 @@ class Template:
 
     def _links(self) -> list[Addition]:
         """The definition's links whose target is in the file; an NXdata without its signal is left out whole."""
-        filled = {path for o in self.outcomes.values() if o.filled for path in o.paths} - self._absent
-        there = filled | {path for path, node in self._tree.fields() if node.variable is None} | self._made
+        there = self.filled | {path for path, node in self._tree.fields() if node.variable is None} | self._made
         links = [
             (path, node.target.strip("/")) for path, node in self._tree.walk() if isinstance(node, definition.Link)
         ]
@@ -450,7 +456,44 @@ def frame_shape(key: DataKey) -> tuple[int, tuple[int, ...]]:
     return 1, shape
 
 
-def column_conversion(given: str | None, node: definition.Field) -> additions.Conversion | None:
+@dataclass(frozen=True)
+class Fit:
+    """Makes the values of a growing column what its field wants."""
+
+    scale: units.Conversion | None
+    """None leaves the values in their units."""
+    nx_type: str
+
+    def __call__(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The values in the field's units and type; what is no number stays as it is."""
+        if values.dtype.kind not in "biuf":
+            return values  # A device whose values are not what it announced: kept as they are.
+        if self.scale is not None:
+            values = np.asarray(self.scale(values))
+        if self.nx_type == "NX_FLOAT" and values.dtype.kind != "f":
+            return values.astype(float)
+        if self.nx_type == "NX_INT" and values.dtype.kind == "f" and np.all(np.mod(values, 1) == 0):
+            return values.astype(np.int64)
+        return values
+
+    def suits(self, kind: str) -> bool:
+        """Whether values of one of numpy's kinds are of the field's type as they are."""
+        return kind not in {"NX_FLOAT": tuple("biu"), "NX_INT": ("f",)}.get(self.nx_type, ())
+
+    def may_suit(self, key: DataKey) -> bool:
+        """Whether a device's values can be what the field wants as they come, by what the device announced."""
+        try:
+            kind = np.dtype(key.dtype_numpy).kind if key.dtype_numpy else _KINDS.get(key.dtype, "")
+        except TypeError:  # The device says a word which numpy does not know.
+            kind = ""
+        return self.scale is None and self.suits(kind)
+
+
+_KINDS = {"integer": "i", "boolean": "b"}
+"""event-model's types that leave no doubt; a ``number`` may be of either kind."""
+
+
+def column_conversion(given: str | None, node: definition.Field) -> Fit | None:
     """Units and type of a growing column; None where it is written as it came.
 
     Raises
@@ -461,22 +504,8 @@ def column_conversion(given: str | None, node: definition.Field) -> additions.Co
     scale = units.conversion(given, node.units) if given and node.units else None
     if scale is not None and scale.identity:
         scale = None
-    as_float, as_int = node.nx_type == "NX_FLOAT", node.nx_type == "NX_INT"
-    if scale is None and not as_float and not as_int:
-        return None
-
-    def convert(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if values.dtype.kind not in "biuf":
-            return values  # A device whose values are not what it announced: kept as they are.
-        if scale is not None:
-            values = np.asarray(scale(values))
-        if as_float and values.dtype.kind != "f":
-            return values.astype(float)
-        if as_int and values.dtype.kind == "f" and np.all(np.mod(values, 1) == 0):
-            return values.astype(np.int64)
-        return values
-
-    return convert
+    wants_type = node.nx_type in ("NX_FLOAT", "NX_INT")
+    return Fit(scale, node.nx_type) if scale is not None or wants_type else None
 
 
 def _fitted(value: _Value, node: definition.Field, given: str | None, zone: ZoneInfo | None) -> tuple[Any, str | None]:

@@ -16,6 +16,7 @@ from nexus_callbacks.beamline.profile import Bindings, load_bindings
 from nexus_callbacks.beamline.sources import nearest
 from nexus_callbacks.definitions import esrf_xml
 from nexus_callbacks.definitions.definition import Group, merge
+from nexus_callbacks.definitions.links import circles
 from nexus_callbacks.faults import Fault, FaultError, Place
 
 ESRF = "esrf"
@@ -122,9 +123,11 @@ def read(
     if not trees:
         return None, faults
     try:
-        return Loaded(merge(*trees), bindings, sources), faults
+        merged = merge(*trees)
     except FaultError as error:
         return Loaded(trees[0], bindings, sources), [*faults, *error.faults]
+    # Links of several files may make a circle that none of them has alone.
+    return Loaded(merged, bindings, sources), [*faults, *(circles(merged) if len(trees) > 1 else ())]
 
 
 def _find(name: str, folder: Path, place: Place | None) -> tuple[Path, Path | None, str]:

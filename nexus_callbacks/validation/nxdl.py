@@ -67,18 +67,21 @@ def check(
         nexusformat is not installed.
     """
     validate, tree = _load()
+    subentries: list[str] = []
     with _lock, _collecting(validate, tree, entry, locking) as collector:
         try:
             with tree.NXFile(str(file), "r", locking=locking, recursive=True) as opened:
                 group = opened.readfile()[entry]
                 validate.get_validator(group.nxclass).validate(group)
-                for owner in (group, *_subentries(group)):
+                below = list(_subentries(group))
+                subentries += [each.nxname for each in below]
+                for owner in (group, *below):
                     _check_application(validate, owner, collector)
         # The validator is not made for broken files and raises whatever comes: that is a finding, too.
         except Exception as error:
             collector.add(entry, f"NeXus's validator gave up here: {type(error).__name__}: {error}", "error")
     for path, level, message in dict.fromkeys(collector.messages):
-        yield allowed.sort(Finding(path, level, message), entry, asked)
+        yield allowed.sort(Finding(path, level, message), entry, asked, subentries)
 
 
 def _load() -> tuple[ModuleType, ModuleType]:

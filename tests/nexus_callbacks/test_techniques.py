@@ -115,3 +115,10 @@ def test_a_conflict_with_a_shipped_definition_is_a_fault(tmp_path: Path) -> None
 def test_no_definition_at_all_is_a_fault() -> None:
     with pytest.raises(FaultError, match="no definition is named"):
         techniques.load([])
+
+
+def test_links_of_two_files_that_make_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "one.xml").write_text(f'{ENTRY}\n<link groupName="a" ref="/b"/>\n</group>')
+    (tmp_path / "two.xml").write_text(f'{ENTRY}\n\n<link groupName="b" ref="/a"/>\n</group>')
+    with pytest.raises(FaultError, match=r"two\.xml, line 3: links in a circle: /a → /b → /a \(link to a field"):
+        techniques.load(["one.xml", "two.xml"], tmp_path)
