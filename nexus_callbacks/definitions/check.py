@@ -15,10 +15,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from nexus_callbacks import units
-from nexus_callbacks.definitions import categories, nxdl
+from nexus_callbacks.definitions import categories, esrf_xml, nxdl
 from nexus_callbacks.definitions.definition import Field, Group, Link, Node, merge
 from nexus_callbacks.definitions.release import Release, Scope
 from nexus_callbacks.faults import Fault, FaultError, Place
@@ -52,9 +53,19 @@ class Finding:
     fault: Fault
 
 
-def malformed(error: FaultError) -> list[Finding]:
-    """What a reader said of a file that it could not read."""
-    return [Finding("error", "malformed", "", fault) for fault in error.faults]
+def check_file(path: Path, release: Release, beside: Group | None = None) -> list[Finding]:
+    """As :func:`check`, of a file. What its reader finds wrong are findings too, and the rest is looked at as well.
+
+    Raises
+    ------
+    FaultError
+        The file of a NeXus class cannot be used.
+    """
+    tree, faults = esrf_xml.survey(path)
+    found = [Finding("error", "malformed", "", fault) for fault in faults]
+    if tree is not None:
+        found += check(tree, release, beside)
+    return sorted(found, key=lambda finding: _order(finding.fault.place))
 
 
 def check(tree: Group, release: Release, beside: Group | None = None) -> list[Finding]:
@@ -134,11 +145,18 @@ def _links(tree: Group, beside: Group | None) -> Iterator[Finding]:
         target = node.target.strip("/")
         if target in every or _through(target, every):
             continue
-        same = [known for known in every if known.rpartition("/")[2] == target.rpartition("/")[2] and known != path]
-        near = difflib.get_close_matches(target, same or list(every), 1, 0.0 if same else 0.8)
-        remedy = f"did you mean /{near[0]}?" if near else "link to a path of this definition"
+        near = _nearest(target, [known for known in every if known != path])
+        remedy = f"did you mean /{near}?" if near else "link to a path of this definition"
         message = f"the link {path} leads to /{target}, where nothing is"
         yield Finding("error", "link to nowhere", path, Fault(message, node.place, remedy))
+
+
+def _nearest(target: str, paths: list[str]) -> str:
+    """The path with the same last name, or one like it, that is most like what was typed; empty if there is none."""
+    names = {path.rpartition("/")[2] for path in paths}
+    near = difflib.get_close_matches(target.rpartition("/")[2], names, 1, 0.8)
+    same = [path for path in paths if near and path.rpartition("/")[2] == near[0]]
+    return difflib.get_close_matches(target, same, 1, 0.0)[0] if same else ""
 
 
 def _through(target: str, every: dict[str, Node]) -> bool:
@@ -168,7 +186,6 @@ class _Classes:
 
     def __init__(self, release: Release) -> None:
         self._release = release
-        self._told: set[str] = set()
 
     def group(self, group: Group, path: str, scope: Scope) -> Iterator[Finding]:
         for node in group.children:
@@ -179,11 +196,11 @@ class _Classes:
                 yield from self._inner(node, here, group, scope)
 
     def _inner(self, node: Group, path: str, outer: Group, scope: Scope) -> Iterator[Finding]:
-        name = node.nx_class
+        name = _spelled(node)
         known = name if name in self._release else self._release.nearest(name)
         if known != name and known.lower() == name.lower():
             yield _warning("mis-cased class", path, f"{path} has class {name}", node.place, f"write {known}")
-        elif known != name:
+        elif known != name and name.startswith("NX"):  # Else the reader has said it.
             remedy = f"did you mean {known!r}?" if known else "use NXcollection, which may hold anything"
             message = f"{path} has class {name!r}, which NeXus {self._release.version} does not have"
             yield Finding("error", "unknown class", path, Fault(message, node.place, remedy))
@@ -195,7 +212,7 @@ class _Classes:
             message = f"{path} is an {nx_class}, which is deprecated"
             yield _warning("deprecated class", path, message, node.place, nxdl.brief(deprecated))
         if nx_class in self._release and not said and outer.nx_class in self._release and "groups" not in scope.ignores:
-            message = f"{outer.nx_class} has no {nx_class}: {path}"
+            message = f"{outer.nx_class} defines no {nx_class}: {path}"
             yield _warning("group not in its class", path, message, node.place, "NXcollection may hold any group")
         inner = self._release.scope(nx_class, *said, *_application(node, self._release))
         yield from self.group(node, path, inner)
@@ -208,8 +225,8 @@ class _Classes:
         known = scope.field(node.name)
         if known is None:
             if scope.layers:
-                any_ = " by name, but may hold any" if "fields" in scope.ignores else ""
-                message = f"{outer.nx_class} has no field {node.name}{any_}: {path}"
+                any_ = " (it may hold any)" if "fields" in scope.ignores else ""
+                message = f"{outer.nx_class} defines no field {node.name}{any_}: {path}"
                 yield _warning("field not in its class", path, message, node.place, self._near(node.name, scope))
             return
         if known.deprecated:
@@ -225,6 +242,12 @@ class _Classes:
     def _near(name: str, scope: Scope) -> str:
         near = difflib.get_close_matches(name, scope.names(), 1, 0.8)
         return f"did you mean {near[0]!r}?" if near else ""
+
+
+def _spelled(node: Group) -> str:
+    """The class as it stands in the file: the reader takes NXCollection for what it is meant to be."""
+    given = node.spelling.given if node.spelling else ()
+    return next((each.value for each in given if each.name == "NX_class"), node.nx_class)
 
 
 def _warning(kind: Kind, path: str, message: str, place: Place | None, remedy: str) -> Finding:
