@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from nexus_callbacks import documents, techniques
 from nexus_callbacks.beamline import bindings, naming
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals
+from nexus_callbacks.beamline.pairs import paired
 from nexus_callbacks.beamline.profile import Files
 from nexus_callbacks.beamline.prospects import Prospect, prospects
 from nexus_callbacks.beamline.sources import Source
@@ -35,7 +36,7 @@ NO_TECHNIQUE = "-"
 
 
 _VERSION = version("nexus-callbacks")  # Read once: asking takes 1 ms, and every run wants it twice.
-NO_EFFECT = ("catalogues", "tango")
+NO_EFFECT = ("catalogues",)
 """Keys of a profile that are read and checked, but do nothing yet."""
 
 
@@ -170,12 +171,15 @@ class Recipes:
     def _shape_of(self, loaded: Loaded, technique: str | None) -> _Shape:
         merged = bindings.merge_bindings(loaded.bindings, self.profile, technique)
         own = self.profile.techniques.get(technique, {}) if self.profile and technique else {}
-        known = {name: value for name, value in merged.items() if name in loaded.definition.variables()}
+        variables = loaded.definition.variables()
+        found = paired(merged.values(), loaded.definition)
+        known = {binding.variable: binding for binding in found if binding.variable in variables}
+        columns = frozenset(name for name in own if name in known and not known[name].convert)
         alone = None
         if technique and self.profile:
             read = techniques.load([technique], self.profile.folder)
             alone = merge(read.definition, loaded.definition.holding(self._joined(loaded)))
-        return _Shape(loaded, known, frozenset(own), alone)
+        return _Shape(loaded, known, columns, alone)
 
     def _joined(self, loaded: Loaded) -> list[str]:
         """Variables which tell of all techniques of a run side by side."""

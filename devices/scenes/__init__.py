@@ -2,6 +2,7 @@
 
 - ``materials``: densities and absorption coefficients
 - ``phantom``: a grain of iron with inclusions, and its projections
+- ``pinhole``: a hole in a foil, with which the beam is mapped
 - ``tomography``: frames of a phantom in an X-ray microscope
 - ``microbeams``: the dose that an array of microbeams leaves in water
 """

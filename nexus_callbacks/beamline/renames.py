@@ -117,7 +117,7 @@ class Renewal:
     bindings: Mapping[str, Binding]
     """Variable of the definition → binding. A binding of a name that nobody knows is left out."""
     unmapped: Mapping[str, str]
-    """Variable of an older definition that nothing took the place of → where it is bound, and why that fills nothing."""
+    """Variable of an older definition that nothing replaced → where it is bound, and why that fills nothing."""
     remarks: tuple[str, ...]
     """What the author of the profile should change."""
 
