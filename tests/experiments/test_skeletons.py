@@ -49,7 +49,7 @@ def test_the_skeleton_of_nxtomo_is_bound_and_gives_a_valid_file(tmp_path, beamli
     path = writer.files[uid]
     report = validate(path)
     assert report.valid, [str(finding) for finding in report.errors]
-    assert not coverage(path)["/entry"].missing_mandatory
+    assert not coverage(path)["entry"].missing_mandatory
     with h5py.File(path) as file:
         entry = file["entry"]
         assert (entry.attrs["definition"], entry["definition"].asstr()[()]) == ("NXtomo", "NXtomo")
