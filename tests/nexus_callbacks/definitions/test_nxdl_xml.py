@@ -1,3 +1,4 @@
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 
 from nexus_callbacks.definitions import nxdl, nxdl_xml, release, safe_xml
 from nexus_callbacks.definitions.nxdl import Attribute, Choice, Dimension, Enumeration, Field, Group, Link, Shape
+from nexus_callbacks.definitions.skeleton import skeleton
 from nexus_callbacks.faults import FaultError
 
 XMLNS = 'xmlns="http://definition.nexusformat.org/nxdl/3.1"'
@@ -246,4 +248,7 @@ def element(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 @given(st.recursive(st.just("text"), element, max_leaves=12), st.booleans())
 def test_elements_in_any_order_are_read_or_refused(body: str, application: bool) -> None:
     category = "application" if application else "base"
+    entry = f'<definition {XMLNS} name="NXmine" category="{category}"><group type="NXentry">{body}</group></definition>'
+    with contextlib.suppress(FaultError):
+        skeleton(nxdl_xml.reads(entry.encode(), "fuzzed.nxdl.xml"), release.installed(), optional=True)
     read_or_refused(f'<definition {XMLNS} name="NXmine" category="{category}">{body}</definition>'.encode())
