@@ -31,8 +31,10 @@ class Summary:
     """A shipped definition in a line."""
 
     name: str
+    package: str
+    """The package that it ships with."""
     version: str
-    """Of the package that it ships with; empty where that is not installed."""
+    """Of that package; empty where it is not installed."""
     application: str
     """NeXus application definition whose shape it gives to the entry; empty if none."""
     fields: int
@@ -55,6 +57,7 @@ def summary(name: str) -> Summary:
     definition = fields.get("definition")
     return Summary(
         name=name,
+        package=techniques.package_of(name),
         version=techniques.version_of(name),
         application=definition.text if definition is not None and definition.variable is None else "",
         fields=len(fields),
@@ -100,22 +103,40 @@ def find(named: str) -> Group | nxdl.Definition:
 
 
 @app.command("list")
-def list_definitions(as_json: AsJson = False) -> None:
-    """List the shipped definitions."""
+def list_definitions(
+    nexus: Annotated[bool, typer.Option("--nexus", help="List NeXus's application definitions instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the shipped definitions: where each is from, the application definition whose shape it has, its size."""
     console = console_for(as_json)
     try:
-        found = [summary(name) for name in techniques.names()]
+        rows, found = _applications() if nexus else _shipped()
     except FaultError as error:
         refuse(error)
     table = Table(box=None, header_style="bold")
-    for column in ("name", "version", "shape", "fields", "variables", "mandatory", "what"):
-        table.add_column(column, overflow="fold", justify="right" if column in ("fields", "variables") else "left")
-    for each in found:
-        counts = (str(each.fields), str(each.variables), str(each.mandatory))
-        table.add_row(each.name, each.version, each.application, *counts, Text(each.description))
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows[1:]:
+        table.add_row(*(Text(cell) for cell in row))
     console.print(table)
     if as_json:
-        print(json.dumps({"definitions": [asdict(each) for each in found]}))
+        print(json.dumps({"definitions": found}))
+
+
+def _shipped() -> tuple[list[tuple[str, ...]], list[dict[str, Any]]]:
+    found = [summary(name) for name in techniques.names()]
+    rows: list[tuple[str, ...]] = [("name", "from", "shape of", "fields", "variables", "mandatory")]
+    for each in found:
+        counts = (str(each.fields), str(each.variables), str(each.mandatory))
+        rows.append((each.name, f"{each.package} {each.version}", each.application, *counts))
+    return rows, [asdict(each) for each in found]
+
+
+def _applications() -> tuple[list[tuple[str, ...]], list[dict[str, Any]]]:
+    every = [(each.name, nxdl.brief(each.doc)) for each in release.installed().applications()]
+    return [("name", f"NeXus {release.installed().version}"), *every], [
+        {"name": name, "version": release.installed().version, "description": doc} for name, doc in every
+    ]
 
 
 @app.command("show")
