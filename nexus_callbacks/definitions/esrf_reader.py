@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 from xml.parsers import expat
 
+from nexus_callbacks.definitions import safe_xml
 from nexus_callbacks.definitions.definition import VARIABLE, Field, Group, Link, Node, Record
 from nexus_callbacks.definitions.esrf_words import (
     CLASS,
@@ -54,19 +55,9 @@ def read(path: str | Path) -> Group:
 def survey(path: str | Path) -> tuple[Group | None, tuple[Fault, ...]]:
     """As :func:`read`, but with every fault beside what could be read; None where that is nothing."""
     try:
-        return _Reader.of(_bytes(path), str(path)).parse()
+        return _Reader.of(safe_xml.read(Path(path)), str(path)).parse()
     except FaultError as error:
         return None, error.faults
-
-
-def _bytes(path: str | Path) -> bytes:
-    source = str(path)
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a path that holds a null character.
-        why = getattr(error, "strerror", None) or error
-        raise FaultError([Fault(f"cannot be read: {why}", Place(source))]) from error
 
 
 def reads(text: str | bytes, source: str) -> Group:
@@ -137,9 +128,7 @@ class _Reader:
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
-        self._parser.StartDoctypeDeclHandler = self._refuse
-        self._parser.EntityDeclHandler = self._refuse
-        self._parser.ExternalEntityRefHandler = self._refuse
+        safe_xml.guard(self._parser, source)
 
     @classmethod
     def of(cls, text: str | bytes, source: str) -> _Reader:
@@ -171,10 +160,6 @@ class _Reader:
     def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
         # Of the encodings that expat reads all but UTF-16, which was changed before, are ASCII with more above it.
         self._codec = encoding or self._codec
-
-    def _refuse(self, *_: object) -> int:
-        message = "a document type or entity declaration is not allowed"
-        raise FaultError([Fault(message, self._place(), "remove the declaration and what uses it")])
 
     def _start(self, tag: str, given: dict[str, str]) -> None:
         self._check_bounds()
