@@ -3,6 +3,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from icat_esrf_definitions import DEFINITIONS_FILE
 
 from nexus_callbacks.definitions import esrf_xml, release
@@ -199,3 +201,26 @@ def test_links_in_a_circle_and_broken_xml_are_errors(tmp_path: Path) -> None:
     assert (severity, kind) == ("error", "malformed")
     ((_, _, text),) = map(told, check_file(tmp_path / "none.xml", NEXUS))
     assert "cannot be read: No such file" in text
+
+
+words = st.sampled_from(
+    ["", "a", "b", "../c", "${a}", "${b", "NXsample", "NXnote", "NXSample", "NX", "x", "mm", "/a/b", "/"]
+)
+keys = st.sampled_from(["groupName", "NX_class", "ref", "units", "NAPItype", "name", "record", "ESRF_mandatory"])
+tags = st.sampled_from(["group", "link", "attribute", "a", "b", "definition"])
+
+
+def element(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    given_ = st.dictionaries(keys, words, max_size=4).map(lambda d: "".join(f' {k}="{v}"' for k, v in d.items()))
+    body = st.lists(inner, max_size=4).map("".join)
+    return st.builds(lambda tag, attributes, text: f"<{tag}{attributes}>{text}</{tag}>", tags, given_, body)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.recursive(words, element, max_leaves=15))
+def test_whatever_is_wrong_is_a_finding_and_no_crash(tmp_path: Path, body: str) -> None:
+    path = tmp_path / "fuzzed.xml"
+    path.write_text(f"{ROOT}{body}</group>", encoding="utf-8")
+    for finding in check_file(path, NEXUS):
+        assert finding.fault.message
+        assert finding.fault.place is not None
