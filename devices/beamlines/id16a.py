@@ -25,7 +25,7 @@ from devices.scenes.holography import HologramScene, aluminium_in_carbon
 from devices.scenes.phantom import GRID, gold_in_iron
 from devices.scenes.pinhole import DivergentBeam, Foil, PinholeScene
 from devices.scenes.tomography import Pose, Scene
-from devices.sensors import BeamMonitor, Counter, Hutch, VacuumGauge
+from devices.sensors import BeamMonitor, Counter, Hutch, IonisationChamber, VacuumGauge
 from devices.shutter import Shutter
 from devices.signals import signals_of
 from devices.source import StorageRing, Undulator
@@ -105,6 +105,8 @@ class Beamline:
     vacuum: VacuumGauge
     hutch: Hutch
     i0: BeamMonitor
+    ion_chamber: IonisationChamber
+    """The current of the same chamber as ``ic``."""
     ic: Counter
     """Ionisation chamber before the shutter."""
     it: Counter
@@ -145,6 +147,7 @@ class Beamline:
             self.vacuum,
             self.hutch,
             self.i0,
+            self.ion_chamber,
         ]
 
     @property
@@ -253,6 +256,7 @@ def simulated_id16a(
         vacuum=VacuumGauge(name="vacuum", pressure=2.4e-7, rng=sensors),
         hutch=Hutch(name="hutch", rng=sensors),
         i0=i0,
+        ion_chamber=IonisationChamber(name="ion_chamber", flux=i0.flux_now, mono=mono),
         ic=ic,
         it=it,
         phantom=scene.phantom,

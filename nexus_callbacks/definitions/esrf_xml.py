@@ -1,6 +1,6 @@
 """ESRF's XML dialect of definitions (``hdf5_cfg.xml``) → tree, and back. The front door of three rooms.
 
-- :func:`read`, :func:`reads` (``esrf_reader``): a file or a text → :class:`Group`
+- :func:`read`, :func:`reads`, :func:`survey` (``esrf_reader``): a file or a text → :class:`Group`
 - :func:`write` (``esrf_writer``): :class:`Group` → text
 - :data:`NX_TYPES`, :data:`MAX_BYTES` … (``esrf_words``): what both know
 
@@ -17,7 +17,8 @@ The dialect, as icat-esrf-definitions 3.8.0 has it::
 Any element other than group, link and attribute is a field: its tag is the NeXus name, its text one ``${variable}``
 or a constant. A field without text says nothing of the value: it only narrows or adds to the same field of another
 definition. What we add: ``<attribute name="…">text</attribute>`` inside a field or a group. The text of ``axes`` and
-``auxiliary_signals`` is a space-separated list (``rotation_angle . .``), that of ``…_indices`` one of integers.
+``auxiliary_signals`` is a space-separated list (``rotation_angle . .``), that of ``…_indices`` one of integers, that of
+``vector`` and ``offset`` one of real numbers; a path in ``depends_on`` is relative to the entry, as a link's ref is.
 
 Older releases and the talk are read too: ``NX_FLOAT64``, ``NAPitype``, ``NX_units``, ``units=""``, ``NXCollection``.
 What is read is written again as it was typed, comments, white space and unknown attributes included
@@ -29,8 +30,8 @@ an entity, is refused, as are a file over 20 MB, more than 50 000 elements or mo
 links in a circle.
 """
 
-from nexus_callbacks.definitions.esrf_reader import read, reads
+from nexus_callbacks.definitions.esrf_reader import read, reads, survey
 from nexus_callbacks.definitions.esrf_words import MAX_BYTES, MAX_DEPTH, MAX_FAULTS, MAX_NODES, NX_TYPES
 from nexus_callbacks.definitions.esrf_writer import write
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_FAULTS", "MAX_NODES", "NX_TYPES", "read", "reads", "write"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_FAULTS", "MAX_NODES", "NX_TYPES", "read", "reads", "survey", "write"]

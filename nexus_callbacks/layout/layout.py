@@ -18,7 +18,7 @@ from nexus_callbacks.documents import Document, Stream
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
 from nexus_callbacks.layout.coverage import NOTE, Coverage, coverage_of
-from nexus_callbacks.layout.generic import Generic
+from nexus_callbacks.layout.generic import SUB_RUNS, Generic
 from nexus_callbacks.layout.names import Names
 from nexus_callbacks.layout.readings import Readings
 from nexus_callbacks.layout.subentry import Part, Subentry
@@ -57,13 +57,14 @@ class Layout:
         self._recipe = recipe
         tree = recipe.tree
         names = Names([entry, *(f"{entry}/{path}" for path, _ in tree.walk()), f"{entry}/{PROCESS}"])
-        names.take(f"{entry}/measurement/initial", f"{entry}/measurement/final")
+        generic = ("measurement", "measurement/initial", "measurement/final", "instrument", SUB_RUNS)
+        names.take(*(f"{entry}/{path}" for path in generic))
         self._template = Template(
             tree, recipe.bindings, columns=recipe.columns, facts=recipe.facts, zone=recipe.zone, entry=entry
         )
+        self._generic = Generic(entry, names, recipe.zone)
         parts = [(part, names.path(entry, part.name)) for part in recipe.further]
         self._parts = [Subentry(part, home, recipe.zone) for part, home in parts]
-        self._generic = Generic(entry, names, recipe.zone)
         self._frames: list[additions.Frames] = []
         self._announced: dict[str, int] = {}
 
@@ -93,7 +94,8 @@ class Layout:
 
     def finish(self, stop: Document, readings: Readings) -> list[Addition]:
         """What needs the whole run: final readings, plots, links."""
-        found = [*self._template.finish(stop, readings), *self._generic.finish(stop, readings)]
+        found = self._template.finish(stop, readings)
+        found = [*found, *self._generic.finish(stop, readings, self._template.detected)]
         for part in self._parts:
             found += part.finish(stop, readings)
         for each in self._frames:

@@ -4,11 +4,13 @@
 - ``acquire``: one plan on a simulated beamline, from a session's metadata to complete files
 - ``generic``: a map of the beam, by a scan of three axes
 - ``tomo``: tomography of a grain of iron and gold
+- ``holotomo``: phase from four planes, and a slice of it
 - ``mrt``: microbeam radiation therapy of a block of water
 - ``saxs``: small-angle scattering of silica spheres
 - ``xrpd``: powder diffraction of lanthanum hexaboride
 - ``fullfield``: full-field diffraction microscopy of a mosaic crystal
 - ``reconstruction``: filtered back-projection of an NXtomo file
+- ``phase``: phase from holograms at several distances
 - ``picture``: projection, sinogram and reconstruction beside the truth
 - ``canvas``: a figure that becomes a PNG
 

@@ -13,7 +13,7 @@ ENTRY = '<group groupName="${entry}" NX_class="NXentry">'
 
 
 def test_the_shipped_definitions() -> None:
-    assert {"base", "esrf", "generic", "tomo"} <= set(techniques.names())
+    assert set(techniques.names()) >= {"base", "esrf", "generic", "holotomo", "measurement", "tomo"}
     for name in techniques.names():
         assert techniques.definition_path(name).is_file()
         assert techniques.bindings_path(name) is not None
