@@ -1,8 +1,9 @@
 """A session at ID16A (simulated): ``ipython --profile-dir=profiles/id16a``.
 
-Then ``RE(tomo_scan())`` scans, so does ``RE(holotomo_scan())``, and the file is complete when it returns: ``writer.files``. All devices are there under
-the names by which the beamline calls them (srot, sx, sy, sz, frelon, shutter, ring, mono…). Data goes to the folder
-that the environment variable NEXUS_CALLBACKS_DATA names, ``./data`` without it.
+Then ``RE(tomo_scan())`` scans, as does ``RE(holotomo_scan())``, and the file is complete when it returns:
+``writer.files``. All devices are there under the names by which the beamline calls them (srot, sx, sy, sz, frelon,
+shutter, ring, mono…). Data goes to the folder that the environment variable NEXUS_CALLBACKS_DATA names, ``./data``
+without it.
 """
 
 import atexit
