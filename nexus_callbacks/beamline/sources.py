@@ -52,6 +52,8 @@ class Binding:
     convert: str | None = None
     """One of :data:`nexus_callbacks.beamline.conversions.NAMES`, over the whole column; None takes one reading."""
     place: Place | None = field(default=None, compare=False)
+    remark: str = field(default="", compare=False)
+    """What is to be known of a value that comes by it."""
 
 
 class SourceFault(ValueError):
