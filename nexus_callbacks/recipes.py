@@ -116,12 +116,21 @@ class Recipes:
         return bool(self.profile and self.profile.files.master)
 
     def _check(self, signals: Signals | None, faults: list[Fault]) -> None:
-        for name in (None, *(self.profile.techniques if self.profile else ())):
-            loaded, found = techniques.read(*self._asked(name))
+        asked = (None, *(self.profile.techniques if self.profile else ()))
+        read = {name: techniques.read(*self._asked(name)) for name in asked}
+        everywhere = {v for loaded, _ in read.values() if loaded for v in loaded.definition.variables()}
+        complete = not any(found for _, found in read.values())
+        for name, (loaded, unreadable) in read.items():
+            found = list(unreadable)
             if loaded and self.profile:
-                complete = not found
                 found += bindings.check(
-                    self.profile, loaded.definition, signals, name, loaded.bindings, complete=complete
+                    self.profile,
+                    loaded.definition,
+                    signals,
+                    name,
+                    loaded.bindings,
+                    elsewhere=everywhere,
+                    complete=complete,
                 )
             if loaded and not found:
                 self._shapes[name] = self._shape_of(loaded, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from nexus_callbacks import units
 from nexus_callbacks.beamline import conversions
@@ -20,6 +20,7 @@ def check(
     signals: Signals | None = None,
     technique: str | None = None,
     shipped: Sequence[Bindings] = (),
+    elsewhere: Collection[str] = (),
     complete: bool = True,
 ) -> list[Fault]:
     """What is wrong with a profile for one technique, or for runs without one.
@@ -32,15 +33,18 @@ def check(
         What the devices have; None leaves data keys, configuration fields and their units unchecked.
     shipped
         Default bindings. A definition need not have their variables: they serve several.
+    elsewhere
+        Variables of the profile's other techniques, which a binding for every run may serve.
     complete
         The definition is all that the profile asked for; else no variable is called unknown.
     """
     variables = definition.variables()
-    own = [*profile.general(), *(profile.columns(technique) if technique else ())]
+    general = profile.general()
+    own = [*general, *(profile.columns(technique) if technique else ())]
     faults = []
     for binding in own:
         if binding.variable not in variables:
-            if not complete:
+            if not complete or (binding in general and binding.variable in elsewhere):
                 continue
             message = f"unknown variable {binding.variable!r}"
             faults.append(Fault(message, binding.place, nearest(binding.variable, variables)))
