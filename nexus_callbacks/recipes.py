@@ -7,7 +7,7 @@ the scan; a run only picks its technique.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from importlib.metadata import version
@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nexus_callbacks import documents, techniques
-from nexus_callbacks.beamline import bindings, naming
+from nexus_callbacks.beamline import bindings, naming, renames
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals
 from nexus_callbacks.beamline.profile import Files
 from nexus_callbacks.beamline.prospects import Prospect, prospects
@@ -62,6 +62,8 @@ class _Shape:
     loaded: Loaded
     bindings: Mapping[str, Binding]
     columns: frozenset[str]
+    unmapped: Mapping[str, str]
+    """Variable of an older definition that is bound and fills nothing → why."""
 
 
 class Recipes:
@@ -133,7 +135,7 @@ class Recipes:
                     complete=complete,
                 )
             if loaded and not found:
-                self._shapes[name] = self._shape_of(loaded, name)
+                self._shapes[name] = self._shape_of(loaded, name, everywhere)
             faults += [fault for fault in found if fault not in faults]
         if faults:
             raise FaultError(faults)
@@ -162,11 +164,15 @@ class Recipes:
             names, places = [*names, technique], [*places, profile.place("techniques", technique)]
         return names, profile.folder, places
 
-    def _shape_of(self, loaded: Loaded, technique: str | None) -> _Shape:
+    def _shape_of(self, loaded: Loaded, technique: str | None, everywhere: Collection[str]) -> _Shape:
         merged = bindings.merge_bindings(loaded.bindings, self.profile, technique)
-        own = self.profile.techniques.get(technique, {}) if self.profile and technique else {}
-        known = {name: value for name, value in merged.items() if name in loaded.definition.variables()}
-        return _Shape(loaded, known, frozenset(own))
+        columns = self.profile.columns(technique) if self.profile and technique else []
+        own = [*(self.profile.general() if self.profile else ()), *columns]
+        renewal = renames.renew(merged, loaded.definition, {each.variable for each in own}, everywhere)
+        told = [*renewal.remarks, *renames.deprecated(own, loaded.definition)]
+        self.remarks += [remark for remark in told if remark not in self.remarks]
+        names = frozenset(renewal.names.get(each.variable, each.variable) for each in columns)
+        return _Shape(loaded, renewal.bindings, names, renewal.unmapped)
 
     def claims(self) -> dict[str, Claim]:
         """Technique (:data:`NO_TECHNIQUE` for runs without one) → which of its variables have a source."""
@@ -244,15 +250,19 @@ class Recipes:
             message = f"technique {technique!r} is not in the profile, which has: {known}"
             raise FaultError([Fault(message, place, f"add it under 'techniques:' of {self.profile.path}")])
         shape = self._shapes[technique]
+        tree = shape.loaded.definition
+        older = renames.from_start(shape.bindings, tree, start)
+        told = renames.unbound(start, tree.variables(), [*shape.bindings.values(), *older.values()])
         return Recipe(
-            tree=shape.loaded.definition,
-            bindings=shape.bindings,
+            tree=tree,
+            bindings={**shape.bindings, **older},
             columns=shape.columns,
             facts=self._facts(start, path, technique),
             zone=self.zone,
             sources=shape.loaded.sources,
             version=_VERSION,
             entry=entry,
+            unmapped={**(told if self.profile else {}), **shape.unmapped},
         )
 
     def _facts(self, start: Document, path: Path, technique: str | None) -> dict[str, Any]:

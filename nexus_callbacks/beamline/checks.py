@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from nexus_callbacks import units
-from nexus_callbacks.beamline import conversions
+from nexus_callbacks.beamline import conversions, renames
 from nexus_callbacks.beamline.profile import Bindings, Profile, merge_bindings
 from nexus_callbacks.beamline.signals import Signals
 from nexus_callbacks.beamline.sources import NOT_YET, Binding, Source, nearest
@@ -46,6 +46,8 @@ def check(
         if binding.variable not in variables:
             if not complete or (binding in general and binding.variable in elsewhere):
                 continue
+            if renames.known(binding.variable):
+                continue  # Metadata of an older definition: it is renewed and told of, but never stops a scan.
             message = f"unknown variable {binding.variable!r}"
             faults.append(Fault(message, binding.place, nearest(binding.variable, variables)))
         elif binding.source.scheme == "const":

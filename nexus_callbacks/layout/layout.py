@@ -17,7 +17,7 @@ from nexus_callbacks.definitions import definition
 from nexus_callbacks.documents import Document, Stream
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
-from nexus_callbacks.layout.coverage import NOTE, Coverage, coverage_of
+from nexus_callbacks.layout.coverage import NOTE, Coverage, Outcome, coverage_of
 from nexus_callbacks.layout.generic import Generic
 from nexus_callbacks.layout.names import Names
 from nexus_callbacks.layout.readings import Readings
@@ -44,6 +44,8 @@ class Recipe:
     """Version of nexus_callbacks."""
     entry: str = "entry"
     """Name of the run's entry."""
+    unmapped: Mapping[str, str] = field(default_factory=dict)
+    """Variable of an older definition that has no place in this one → where it is bound, and why that fills nothing."""
 
 
 class Layout:
@@ -95,7 +97,9 @@ class Layout:
     @property
     def coverage(self) -> Coverage:
         """Which variables are filled so far."""
-        return coverage_of(self._recipe.tree, self._template.outcomes.values(), self._announced)
+        unmapped = [Outcome(name, (), claimed=True, reason=why) for name, why in self._recipe.unmapped.items()]
+        outcomes = [*self._template.outcomes.values(), *unmapped]
+        return coverage_of(self._recipe.tree, outcomes, self._announced)
 
     def lost(self, path: str, reason: str) -> None:
         """Note that the value at a path could not be written after all."""
