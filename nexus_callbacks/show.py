@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import h5py
@@ -12,6 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from nexus_callbacks.beamline.prospects import Prospect
+from nexus_callbacks.definitions import nxdl
 from nexus_callbacks.definitions.definition import Field, Group, Link
 from nexus_callbacks.layout.coverage import Coverage
 
@@ -92,6 +93,41 @@ def _field_line(field: Field) -> Text:
     for name, value in field.attributes:
         text.append(f" @{name} = ")
         text.append(value, "green")
+    return text
+
+
+def nexus_class(found: nxdl.Definition) -> Tree:
+    """The tree of a NeXus class or application definition: what is required, types, units, allowed values."""
+    kind = "application definition" if found.category == "application" else "base class"
+    extends = f", extends {found.extends}" if found.extends else ""
+    root = Tree(Text.assemble((found.name, "bold"), f" {kind}{extends}"))
+    for attribute in found.attributes:
+        root.add(_nexus_line(f"@{attribute.name}", attribute))
+    _nexus_branch(root, found.children)
+    return root
+
+
+def _nexus_branch(tree: Tree, nodes: Iterable[nxdl.Node]) -> None:
+    for node in nodes:
+        if isinstance(node, nxdl.Link):
+            tree.add(Text(f"{node.name} → {node.target}", style="cyan"))
+        elif isinstance(node, nxdl.Choice):
+            _nexus_branch(tree.add(Text.assemble((node.name, "bold"), " one of")), node.options)
+        elif isinstance(node, nxdl.Group):
+            branch = tree.add(_nexus_line(f"{node.name or '…'} [{node.nx_class}]", node))
+            _nexus_branch(branch, node.children)
+        else:
+            tree.add(_nexus_line(node.name, node))
+
+
+def _nexus_line(name: str, node: nxdl.Group | nxdl.Field | nxdl.Attribute) -> Text:
+    text = Text(name)
+    if isinstance(node, nxdl.Field):
+        text.append(f" {node.type}" + (f" {node.units}" if node.units else ""))
+    text.append(f" {node.presence}" if node.presence != "optional" else "", "bold")
+    if not isinstance(node, nxdl.Group) and node.enumeration:
+        text.append(f" = {' | '.join(node.enumeration.items)}" + (" | …" if node.enumeration.open else ""), "green")
+    text.append(f" deprecated: {node.deprecated}" if node.deprecated else "", "dim")
     return text
 
 

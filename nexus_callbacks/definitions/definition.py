@@ -9,7 +9,7 @@ other attributes ESRF's ``hdf5_cfg.xml``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -93,6 +93,17 @@ class Group:
     def variables(self) -> dict[str, list[tuple[str, Field]]]:
         """Variable name → the fields that hold it, with their paths. Not to be changed."""
         return self._variables
+
+    def holding(self, variables: Container[str | None]) -> Group:
+        """The same tree with nothing but the fields of some variables, and the groups that lead to them."""
+        kept: list[Node] = []
+        for child in self.children:
+            if isinstance(child, Group):
+                group = child.holding(variables)
+                kept += [group] if group.children else []
+            elif isinstance(child, Field) and child.variable in variables:
+                kept.append(child)
+        return replace(self, children=tuple(kept))
 
     @cached_property
     def _variables(self) -> dict[str, list[tuple[str, Field]]]:

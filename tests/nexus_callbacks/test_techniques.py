@@ -13,7 +13,7 @@ ENTRY = '<group groupName="${entry}" NX_class="NXentry">'
 
 
 def test_the_shipped_definitions() -> None:
-    assert techniques.names() == ("base", "esrf", "tomo")
+    assert techniques.names() == ("base", "esrf", "generic", "tomo")
     for name in techniques.names():
         assert techniques.definition_path(name).is_file()
         assert techniques.bindings_path(name) is not None
@@ -23,7 +23,7 @@ def test_the_shipped_definitions() -> None:
 
 @pytest.mark.parametrize("name", techniques.names())
 def test_every_default_fills_a_variable_of_its_definition(name: str) -> None:
-    loaded = techniques.load([name] if name != "tomo" else ["esrf", "tomo"])
+    loaded = techniques.load([name] if name in ("base", "esrf") else ["esrf", name])
     bound = bindings.merge_bindings(loaded.bindings, None)
     assert bound.keys() - loaded.definition.variables().keys() == set()
 
