@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from nexus_callbacks import show, techniques
-from nexus_callbacks.cli.terminal import AsJson, console_for, refuse, short
+from nexus_callbacks.cli.terminal import BAD, AsJson, console_for, refuse, short
 from nexus_callbacks.definitions import esrf_xml, nxdl, nxdl_xml, release
+from nexus_callbacks.definitions.check import Finding, check_file
 from nexus_callbacks.definitions.definition import Field, Group, Link, merge
 from nexus_callbacks.definitions.skeleton import skeleton
 from nexus_callbacks.faults import Fault, FaultError
@@ -174,6 +177,75 @@ def convert_definition(
         print(json.dumps(result | ({} if output else {"xml": text})))
     elif output is None:
         print(text, end="")
+
+
+@app.command("check")
+def check_definitions(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Definitions in ESRF's XML, or NXDL.")],
+    beside: Annotated[
+        str, typer.Option(metavar="NAME|PATH", help="A definition that they are merged with; '' for none.")
+    ] = "",
+    every: Annotated[bool, typer.Option("--all", help="List every warning, not their counts.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what is wrong with definitions, each fault with file, line and remedy. Warnings are no failure."""
+    console = console_for(as_json)
+    try:
+        other = merge(read_definition(beside)) if beside else None
+        found = {file: _checked(file, other) for file in files}
+    except FaultError as error:
+        refuse(error)
+    for file, findings in found.items():
+        _tell_check(console, file, findings, every)
+    errors = sum(finding.severity == "error" for findings in found.values() for finding in findings)
+    if as_json:
+        told = [
+            {"path": str(file), "findings": [_finding(each) for each in each_of]} for file, each_of in found.items()
+        ]
+        print(json.dumps({"valid": not errors, "files": told}))
+    if errors:
+        raise typer.Exit(BAD)
+
+
+def _checked(file: Path, beside: Group | None) -> list[Finding]:
+    if str(file) in techniques.names():
+        file = techniques.definition_path(str(file))
+    if not nxdl_xml.is_nxdl(file):
+        return check_file(file, release.installed(), beside)
+    try:
+        release.installed().filled(release.installed().extended(nxdl_xml.read(file)))
+    except FaultError as error:
+        return [Finding("error", "malformed", "", fault) for fault in error.faults]
+    return []
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    place = finding.fault.place
+    return {
+        "severity": finding.severity,
+        "kind": finding.kind,
+        "path": finding.path,
+        "line": place.line if place else None,
+        "message": finding.fault.message,
+        "remedy": finding.fault.remedy,
+    }
+
+
+def _tell_check(console: Console, file: Path, findings: list[Finding], every: bool) -> None:
+    errors = [finding for finding in findings if finding.severity == "error"]
+    verdict = Text("not valid", "bold red") if errors else Text("valid    ", "green")
+    counts = f"{len(errors)} errors, {len(findings) - len(errors)} warnings"
+    console.print(Text.assemble(verdict, f"  {short(file)}: {counts}"), soft_wrap=True)
+    for finding in findings if every else errors:
+        told = f"  {finding.severity}: {finding.kind}: {finding.fault}"
+        console.print(told, markup=False, soft_wrap=True)
+    if every:
+        return
+    kinds = Counter(finding.kind for finding in findings if finding.severity == "warning")
+    for kind, count in kinds.most_common():
+        first = next(finding for finding in findings if finding.kind == kind)
+        rest = f" and {count - 1} more (--all)" if count > 1 else ""
+        console.print(f"  warning: {kind}: {first.fault}{rest}", markup=False, soft_wrap=True)
 
 
 def _with_origin(text: str, source: str) -> str:

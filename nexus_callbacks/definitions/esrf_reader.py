@@ -45,14 +45,28 @@ def read(path: str | Path) -> Group:
     FaultError
         The file cannot be read or is not a sound definition; every fault has its line.
     """
+    tree, faults = survey(path)
+    if tree is None or faults:
+        raise FaultError(faults)
+    return tree
+
+
+def survey(path: str | Path) -> tuple[Group | None, tuple[Fault, ...]]:
+    """As :func:`read`, but with every fault beside what could be read; None where that is nothing."""
+    try:
+        return _Reader.of(_bytes(path), str(path)).parse()
+    except FaultError as error:
+        return None, error.faults
+
+
+def _bytes(path: str | Path) -> bytes:
     source = str(path)
     try:
         with Path(path).open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path that holds a null character.
         why = getattr(error, "strerror", None) or error
         raise FaultError([Fault(f"cannot be read: {why}", Place(source))]) from error
-    return reads(text, source)
 
 
 def reads(text: str | bytes, source: str) -> Group:
@@ -63,14 +77,10 @@ def reads(text: str | bytes, source: str) -> Group:
     FaultError
         As :func:`read`.
     """
-    given = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if len(given) > MAX_BYTES:
-        message = f"larger than {MAX_BYTES // 1_000_000} MB"
-        remedy = "name a definition, which has some 100 kB, or split it in several"
-        raise FaultError([Fault(message, Place(source), remedy)])
-    data = given if isinstance(text, str) else _in_utf8(given, source)
-    # What is UTF-8 by now is so whatever its declaration says.
-    return _Reader(source, data, None if data is text else "utf-8").parse()
+    tree, faults = _Reader.of(text, source).parse()
+    if tree is None or faults:
+        raise FaultError(faults)
+    return tree
 
 
 def _in_utf8(data: bytes, source: str) -> bytes:
@@ -131,7 +141,18 @@ class _Reader:
         self._parser.EntityDeclHandler = self._refuse
         self._parser.ExternalEntityRefHandler = self._refuse
 
-    def parse(self) -> Group:
+    @classmethod
+    def of(cls, text: str | bytes, source: str) -> _Reader:
+        given = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        if len(given) > MAX_BYTES:
+            message = f"larger than {MAX_BYTES // 1_000_000} MB"
+            remedy = "name a definition, which has some 100 kB, or split it in several"
+            raise FaultError([Fault(message, Place(source), remedy)])
+        data = given if isinstance(text, str) else _in_utf8(given, source)
+        # What is UTF-8 by now is so whatever its declaration says.
+        return cls(source, data, None if data is text else "utf-8")
+
+    def parse(self) -> tuple[Group | None, tuple[Fault, ...]]:
         try:
             self._parser.Parse(self._data, True)
         except expat.ExpatError as error:
@@ -143,9 +164,7 @@ class _Reader:
             raise FaultError([Fault(f"its encoding cannot be read: {error}", self._place())]) from error
         if self._root is not None and not self._faults:
             self._faults += circles(self._root)
-        if self._faults or self._root is None:
-            raise FaultError(self._faults)
-        return self._root
+        return self._root, tuple(self._faults)
 
     # -- what expat calls ------------------------------------------------------------------------------------------
 
