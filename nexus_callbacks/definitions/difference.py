@@ -25,6 +25,7 @@ class Change:
     """Where it was, if that differs."""
     variable: str = ""
     """What it holds: a variable's name, of a field with a constant the constant, of a link its target."""
+    holds_variable: bool = False
     was: str = ""
     """What it held, if that differs."""
     what: tuple[tuple[str, str, str], ...] = ()
@@ -47,10 +48,23 @@ def difference(first: Group, second: Group, renames: Mapping[str, str] | None = 
     pairs, left, new = _paired(first, second, renames or {})
     changes = [_change(a, b) for a, b in pairs]
     found = [change for change in changes if change is not None]
-    found += [Change("removed", _kind(n), path, variable=_held(n), first=n.place) for path, n in left]
-    found += [Change("added", _kind(n), path, variable=_held(n), second=n.place) for path, n in new]
+    found += [Change("removed", _kind(n), path, "", _held(n), _holds(n), first=n.place) for path, n in left]
+    found += [Change("added", _kind(n), path, "", _held(n), _holds(n), second=n.place) for path, n in new]
     roots = _change(("", first), ("", second))
     return tuple(sorted([*([roots] if roots else []), *found], key=lambda change: KINDS.index(change.kind)))
+
+
+def outermost(changes: Iterable[Change]) -> list[tuple[Change, int]]:
+    """The changes without those in a group that was added or removed as a whole, each with how many it stands for."""
+    found: list[tuple[Change, int]] = []
+    for change in changes:
+        last = found[-1][0] if found else None
+        whole = last is not None and last.node == "group" and last.kind == change.kind in ("added", "removed")
+        if last is not None and whole and change.path.startswith(f"{last.path}/"):
+            found[-1] = last, found[-1][1] + 1
+        else:
+            found.append((change, 1))
+    return found
 
 
 _At = tuple[str, Node]
@@ -66,7 +80,7 @@ def _paired(
     name; a variable that is known to be renamed; the same place.
     """
     pairs: list[tuple[_At, _At]] = []
-    left, right = list(first.walk()), list(second.walk())
+    left, right = _nodes(first), _nodes(second)
 
     def variable(at: _At) -> str | None:
         return at[1].variable if isinstance(at[1], Field) else None
@@ -89,6 +103,19 @@ def _paired(
         pairs += found
     order = {id(node): index for index, (_, node) in enumerate(second.walk())}
     return sorted(pairs, key=lambda pair: order[id(pair[1][1])]), left, right
+
+
+def _nodes(root: Group) -> list[_At]:
+    """Every node below the root. Groups of one path are one group, however many siblings a file makes of it."""
+    groups: set[str] = set()
+    found = []
+    for path, node in root.walk():
+        if isinstance(node, Group):
+            if path in groups:
+                continue
+            groups.add(path)
+        found.append((path, node))
+    return found
 
 
 def _matched(
@@ -128,6 +155,7 @@ def _change(a: _At, b: _At) -> Change | None:
         path,
         before if before != path else "",
         held,
+        _holds(new),
         was if was != held else "",
         what,
         old.place,
@@ -145,6 +173,10 @@ def _held(node: Node) -> str:
     return node.target.strip("/") if isinstance(node, Link) else ""
 
 
+def _holds(node: Node) -> bool:
+    return isinstance(node, Field) and node.variable is not None
+
+
 def _properties(node: Node) -> list[tuple[str, str]]:
     """What is compared of a node besides its path and what it holds."""
     attributes = "" if isinstance(node, Link) else " ".join(f"{n}={text!r}" for n, text in sorted(node.attributes))
@@ -154,7 +186,7 @@ def _properties(node: Node) -> list[tuple[str, str]]:
         return []
     return [
         ("type", node.nx_type),
-        ("units", node.units or ""),
+        ("units", (node.units or "").replace("\u00b5", "\u03bc")),  # Two characters for micro, and one unit.
         ("record", node.record or ""),
         ("mandatory", "Mandatory" if node.mandatory else ""),
         ("deprecated", node.deprecated),
