@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from nexus_callbacks.definitions.definition import Field, Group, Link, Node
+from nexus_callbacks.definitions.definition import Field, Group, Link, Node, same_characters
 from nexus_callbacks.faults import Place
 
 Kind = Literal["removed", "added", "moved", "renamed", "changed"]
@@ -140,7 +140,8 @@ def _matched(
 
 def _change(a: _At, b: _At) -> Change | None:
     (before, old), (path, new) = a, b
-    what = tuple((n, x, y) for (n, x), (_, y) in zip(_properties(old), _properties(new), strict=True) if x != y)
+    both = zip(_properties(old), _properties(new), strict=True)
+    what = tuple((n, x, y) for (n, x), (_, y) in both if x != y and not (n == "units" and _alike(x, y)))
     was, held = _held(old), _held(new)
     kind: Kind = "changed"
     if isinstance(old, Field) and isinstance(new, Field) and old.variable and new.variable:
@@ -161,6 +162,10 @@ def _change(a: _At, b: _At) -> Change | None:
         old.place,
         new.place,
     )
+
+
+def _alike(one: str, other: str) -> bool:
+    return same_characters(one) == same_characters(other)
 
 
 def _kind(node: Node) -> Literal["group", "field", "link"]:
@@ -186,7 +191,7 @@ def _properties(node: Node) -> list[tuple[str, str]]:
         return []
     return [
         ("type", node.nx_type),
-        ("units", (node.units or "").replace("\u00b5", "\u03bc")),  # Two characters for micro, and one unit.
+        ("units", node.units or ""),
         ("record", node.record or ""),
         ("mandatory", "Mandatory" if node.mandatory else ""),
         ("deprecated", node.deprecated),
