@@ -157,7 +157,9 @@ def convert_definition(
             other = merge(read_definition(beside)) if beside else None
             made = skeleton(found, release.installed(), optional=optional, recommended=recommended, beside=other)
             found, remarks = made.tree, made.remarks
-        text = _with_origin(esrf_xml.write(found), source)
+            text = _with_origin(esrf_xml.write(found), Path(source).name)
+        else:
+            text = esrf_xml.write(found)
         if output is not None:
             with output.open("w" if force else "x", encoding="utf-8") as file:
                 file.write(text)
@@ -249,11 +251,11 @@ def _tell_check(console: Console, file: Path, findings: list[Finding], every: bo
 
 
 def _with_origin(text: str, source: str) -> str:
-    """The text of a definition with a comment on how it was made."""
+    """The text of a skeleton with a comment on what it was made of."""
     declaration, _, rest = text.partition("\n")
-    made_from = Path(source).name.replace("--", "- -")
-    nexus = f" of NeXus {release.installed().version}" if made_from.startswith("NX") else ""
-    return f"{declaration}\n<!-- Made by: nexus-callbacks definitions convert {made_from}{nexus} -->\n{rest}"
+    made_of = f"{source}, with the classes of NeXus {release.installed().version}"
+    comment = f"made by: nexus-callbacks definitions convert {made_of}".replace("--", "- -")
+    return f"{declaration}\n<!-- {comment} -->\n{rest}"
 
 
 def as_dict(node: Group | Field | Link) -> dict[str, Any]:
