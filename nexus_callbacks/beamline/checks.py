@@ -50,7 +50,7 @@ def check(
         if binding.variable not in variables:
             if not complete or (binding in general and binding.variable in elsewhere):
                 continue
-            if renames.known(binding.variable):
+            if renames.older(binding):
                 continue  # Metadata of an older definition: it is renewed and told of, but never stops a scan.
             message = f"unknown variable {binding.variable!r}"
             faults.append(Fault(message, binding.place, nearest(binding.variable, variables)))

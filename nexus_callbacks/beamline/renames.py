@@ -111,6 +111,28 @@ def known(variable: str) -> Renamed | None:
     return shipped().get(variable)
 
 
+def older(binding: Binding) -> Renamed | None:
+    """What became of the variable of a binding; None if no older definition is known to have had it.
+
+    A list X fills X_name and X_value. Where X itself is an older variable that held the names (the talk's
+    ``sample_motors``), it fills the pair that took their place.
+    """
+    old = known(binding.variable)
+    if old is not None or binding.source.scheme != "list":
+        return old
+    old = known(_bound_as(binding))
+    if old is None or not old.to.endswith("_name"):
+        return None
+    return old if binding.source.rest == "names" else replace(old, to=old.to.removesuffix("_name") + "_value")
+
+
+def _bound_as(binding: Binding) -> str:
+    """What the profile calls it: of a list X, not X_name or X_value."""
+    if binding.source.scheme != "list" or known(binding.variable):
+        return binding.variable
+    return binding.variable.removesuffix("_name").removesuffix("_value")
+
+
 @dataclass(frozen=True)
 class Renewal:
     """Bindings under the names of today."""
@@ -145,7 +167,7 @@ def renew(
     unmapped: dict[str, str] = {}
     remarks: list[str] = []
     for name, binding in found.items():
-        old = known(name) if name not in variables and name not in elsewhere else None
+        old = older(binding) if name not in variables and name not in elsewhere else None
         if old is None or (old.to in elsewhere and old.to not in variables):
             continue
         where = f"{binding.place}: " if binding.place else ""
@@ -158,7 +180,9 @@ def renew(
             remarks.append(f"{where}{name!r} is not used: {old.to!r}, as it is called today, is bound as well")
         else:
             kept[old.to], names[name] = _renamed(binding, old, definition), old.to
-            remarks.append(f"{where}{name!r} of {release(old)} is called {old.to!r} today, and fills that")
+            remarks.append(
+                f"{where}{_bound_as(binding)!r} of {release(old)} is called {old.to!r} today, and fills that"
+            )
     return Renewal(kept, names, unmapped, tuple(remarks))
 
 
@@ -182,7 +206,7 @@ def release(old: Renamed) -> str:
 
 def _renamed(binding: Binding, old: Renamed, definition: Group) -> Binding:
     """A binding under the name of today. What is typed without a unit stays in that of its time."""
-    remark, unit = f"bound as {binding.variable!r}, its name in {release(old)}", binding.unit
+    remark, unit = f"bound as {_bound_as(binding)!r}, its name in {release(old)}", binding.unit
     if binding.source.scheme in TYPED and unit is None:
         unit = old.unit
         wanted = next((field.units for _, field in definition.variables()[old.to] if field.units), None)
