@@ -270,7 +270,7 @@ class Template:
         wanted = any(slot.field.units for slot in self._slots[variable])
         told = [remark for slot in self._slots[variable] for remark in self._remarks.get(slot.path, ())]
         without = ["written without units: the device gives none"] if wanted and not unit else []
-        reason = "; ".join(dict.fromkeys([*without, *remarks, *told]))
+        reason = "; ".join(dict.fromkeys(filter(None, [*without, *remarks, *told, self._bindings[variable].remark])))
         self.outcomes[variable] = self.outcomes[variable].with_(
             filled=True, origin=origin, unit_from=given, unit_to=unit, reason=reason, record=record
         )
