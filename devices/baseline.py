@@ -9,10 +9,12 @@ reason under the key :data:`~nexus_callbacks.beamline.addresses.ABSENT`; no scan
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -32,6 +34,8 @@ CLIENTS = {"tango": ("PyTango", "tango"), "epics": ("pyepics", "epics")}
 """Scheme → the program that reads it, and the extra of nexus-callbacks that installs it."""
 FRESH = 1.0
 """s for which an answer is as good as a new one, where nobody has read it yet."""
+LAST = 10.0
+"""s that the end of a session waits for channels that hang; PyTango gives up after 9 s (three attempts of 3 s)."""
 Open = Callable[[Source], Channel]
 
 
@@ -233,6 +237,18 @@ class ControlSystem:
         return {}
 
 
+_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+"""All that ask a channel, or have."""
+
+
+@atexit.register
+def _wait_for_threads() -> None:
+    """At the end of the session: a thread that comes back from PyTango into an interpreter that has ended aborts it."""
+    deadline = time.monotonic() + LAST
+    for thread in list(_threads):
+        thread.join(max(deadline - time.monotonic(), 0.0))
+
+
 class _Inquiry:
     """One channel and the thread in which it is asked, of which there is never more than one."""
 
@@ -247,6 +263,7 @@ class _Inquiry:
         if self._thread is None or not self._thread.is_alive():
             self._done.clear()
             self._thread = threading.Thread(target=self._read, name=NAME, daemon=True)
+            _threads.add(self._thread)
             self._thread.start()
 
     def _read(self) -> None:
