@@ -198,12 +198,19 @@ def configured(stream: Stream, device: str, name: str) -> tuple[Any, str | None]
 
 
 def lookup(document: Document, path: str) -> Any:
-    """Value under a dotted path of a document, None where it is missing."""
+    """Value under a dotted path of a document, None where it is missing; a number picks from a list.
+
+    >>> lookup({"motors": ["sz", "sy"]}, "motors.1")
+    'sy'
+    """
     value: Any = document
     for part in path.split("."):
-        if not isinstance(value, Mapping) or part not in value:
+        if isinstance(value, list | tuple) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, Mapping) and part in value:
+            value = value[part]
+        else:
             return None
-        value = value[part]
     return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from nexus_callbacks import units
@@ -22,6 +22,7 @@ def check(
     signals: Signals | None = None,
     technique: str | None = None,
     shipped: Sequence[Bindings] = (),
+    elsewhere: Collection[str] = (),
     complete: bool = True,
 ) -> list[Fault]:
     """What is wrong with a profile for one technique, or for runs without one.
@@ -34,15 +35,18 @@ def check(
         What the devices have; None leaves data keys, configuration fields and their units unchecked.
     shipped
         Default bindings. A definition need not have their variables: they serve several.
+    elsewhere
+        Variables of the profile's other techniques, which a binding for every run may serve.
     complete
         The definition is all that the profile asked for; else no variable is called unknown.
     """
     variables = definition.variables()
-    own = paired([*profile.general(), *(profile.columns(technique) if technique else ())], definition)
+    general = paired(profile.general(), definition)
+    own = [*general, *(paired(profile.columns(technique), definition) if technique else ())]
     faults = []
     for binding in own:
         if binding.variable not in variables:
-            if not complete:
+            if not complete or (binding in general and binding.variable in elsewhere):
                 continue
             message = f"unknown variable {binding.variable!r}"
             faults.append(Fault(message, binding.place, nearest(binding.variable, variables)))
@@ -51,6 +55,9 @@ def check(
         elif binding.default is not None or binding.table:
             typed = [binding.default] if binding.default is not None else [value for _, value in binding.table]
             faults += _check_constants(binding, typed, variables[binding.variable])
+    for index, name in enumerate(profile.joined if complete else ()):
+        if name not in variables:
+            faults.append(Fault(f"unknown variable {name!r}", profile.place("joined", index), nearest(name, variables)))
     for binding in paired(merge_bindings(shipped, profile, technique).values(), definition):
         fields = [field for _, field in variables.get(binding.variable, ())]
         if binding in own or fields:
@@ -83,7 +90,7 @@ def _check_binding(binding: Binding, wanted: Iterable[str], signals: Signals | N
         return [*faults, *_check_units(binding, binding.unit, f"the profile says {binding.unit!r}", wanted)]
     # The members of a list have a unit each, which stands beside their values.
     for source in _sources(binding.source) if binding.source.scheme != "list" else ():
-        given = _units(source, signals)
+        given = units_of(source, signals)
         if given is not None:
             faults += _check_units(binding, given, f"{str(source)!r} has units {given!r}", wanted)
     return faults
@@ -131,7 +138,8 @@ def _owner(binding: Binding) -> str:
     return binding.variable.rpartition("_")[0] if binding.source.scheme == "list" else binding.variable
 
 
-def _units(source: Source, signals: Signals | None) -> str | None:
+def units_of(source: Source, signals: Signals | None) -> str | None:
+    """Units that a device gives for a data key or a configuration field; None where it gives none, or nobody knows."""
     found: Mapping[str, Any] | None = None
     if signals is not None and source.scheme == "data":
         found = signals.data.get(source.rest, {})

@@ -238,6 +238,9 @@ class Bindings(BaseModel):
     found in the definition (:mod:`nexus_callbacks.beamline.pairs`).
     """
 
+    joined: list[str] = []
+    """Variables that hold, in a run of several techniques, the constants of all of them, separated by spaces."""
+
     _text: yaml_lines.Text = PrivateAttr(default_factory=lambda: yaml_lines.Text(""))
 
     @property

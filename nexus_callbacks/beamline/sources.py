@@ -62,6 +62,8 @@ class Binding:
     default: Any = None
     """What holds if the start document does not have it; None leaves the variable absent."""
     place: Place | None = field(default=None, compare=False)
+    remark: str = field(default="", compare=False)
+    """What is to be known of a value that comes by it."""
 
     @property
     def of_column(self) -> bool:

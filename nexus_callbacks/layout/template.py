@@ -7,7 +7,7 @@ made when something in it is; what never came is absent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,6 +26,12 @@ from nexus_callbacks.layout.origins import Absent, Origins, Value
 from nexus_callbacks.layout.readings import Readings
 from nexus_callbacks.values import as_nexus
 
+ROOT_LINKS = "root_links"
+"""Attribute of a definition's root: ``NAME=PATH …``, what also stands at the file's root; ``/`` is the entry itself."""
+ENTRY = "entry"
+"""Name of the entry of a file's first run."""
+_NOT_WRITTEN = ("default", ROOT_LINKS)
+
 
 @dataclass(frozen=True)
 class _Slot:
@@ -42,6 +48,8 @@ class Template:
     ----------
     tree
         The merged definition; its root is the entry.
+    entry
+        Absolute path of the entry, or of the subentry that has its shape.
     bindings
         Variable → where its value is found.
     columns
@@ -88,6 +96,7 @@ class Template:
             self.outcomes[variable] = Outcome(
                 variable,
                 paths=tuple(path for path, _ in fields),
+                types=_types(node for _, node in fields),
                 mandatory=any(node.mandatory for _, node in fields),
                 deprecated=next((node.deprecated for _, node in fields if node.deprecated), ""),
                 claimed=variable in bindings,
@@ -98,7 +107,7 @@ class Template:
 
     def begin(self, start: Document) -> list[Addition]:
         """Constants of the definition and what the profile, the writer and the start document know."""
-        attributes = {n: attribute_value(n, text) for n, text in self._tree.attributes if n != "default"}
+        attributes = {n: attribute_value(n, text) for n, text in self._tree.attributes if n not in _NOT_WRITTEN}
         if self._tree.description:
             attributes["ESRF_description"] = self._tree.description
         found: list[Addition] = [additions.Attribute(self._entry, attributes)] if attributes else []
@@ -178,6 +187,11 @@ class Template:
         """Name of the group that the definition wants as the entry's default plot, if it is there; else empty."""
         name = dict(self._tree.attributes).get("default", "")
         return name if name in self._made else ""
+
+    @property
+    def filled(self) -> frozenset[str]:
+        """Paths, relative to the entry, of the variables' fields that are in the file."""
+        return frozenset({path for o in self.outcomes.values() if o.filled for path in o.paths} - self._absent)
 
     # -- one variable ----------------------------------------------------------------------------------------------
 
@@ -321,8 +335,7 @@ class Template:
 
     def _links(self) -> list[Addition]:
         """The definition's links whose target is in the file; an NXdata without its signal is left out whole."""
-        filled = {path for o in self.outcomes.values() if o.filled for path in o.paths} - self._absent
-        there = filled | {path for path, node in self._tree.fields() if node.variable is None} | self._made
+        there = self.filled | {path for path, node in self._tree.fields() if node.variable is None} | self._made
         links = [
             (path, node.target.strip("/")) for path, node in self._tree.walk() if isinstance(node, definition.Link)
         ]
@@ -333,7 +346,27 @@ class Template:
             signal = dict(self._groups[home].attributes).get("signal") if home else None
             if path in alive and (signal is None or f"{home}/{signal}" in alive | there):
                 found += [*self._parents(path), additions.Link(f"{self._entry}/{path}", f"{self._entry}/{target}")]
+        return [*found, *self._root_links(there | alive)]
+
+    def _root_links(self, there: set[str]) -> list[Addition]:
+        """Links at the file's root, for programs that look only there (decision 13)."""
+        found: list[Addition] = []
+        if self._entry.split("/")[1] != ENTRY:
+            return found  # Of several runs in a file the first has these names.
+        for pair in dict(self._tree.attributes).get(ROOT_LINKS, "").split():
+            name, _, target = pair.partition("=")
+            target = target.strip("/")
+            if not target:
+                found.append(additions.Link(f"/{name}", self._entry))
+            elif target in there:
+                found.append(additions.Link(f"/{name}", f"{self._entry}/{target}"))
         return found
+
+
+def _types(fields: Iterable[definition.Field]) -> tuple[str, ...]:
+    """NAPItypes of the fields of a variable; empty where all are text, as most are."""
+    found = tuple(field.nx_type for field in fields)
+    return found if set(found) != {"NX_CHAR"} else ()
 
 
 def _idle_subentries(tree: definition.Group, bindings: Mapping[str, Binding]) -> set[str]:
@@ -373,7 +406,44 @@ def frame_shape(key: DataKey) -> tuple[int, tuple[int, ...]]:
     return 1, shape
 
 
-def column_conversion(given: str | None, node: definition.Field) -> additions.Conversion | None:
+@dataclass(frozen=True)
+class Fit:
+    """Makes the values of a growing column what its field wants."""
+
+    scale: units.Conversion | None
+    """None leaves the values in their units."""
+    nx_type: str
+
+    def __call__(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The values in the field's units and type; what is no number stays as it is."""
+        if values.dtype.kind not in "biuf":
+            return values  # A device whose values are not what it announced: kept as they are.
+        if self.scale is not None:
+            values = np.asarray(self.scale(values))
+        if self.nx_type == "NX_FLOAT" and values.dtype.kind != "f":
+            return values.astype(float)
+        if self.nx_type == "NX_INT" and values.dtype.kind == "f" and np.all(np.mod(values, 1) == 0):
+            return values.astype(np.int64)
+        return values
+
+    def suits(self, kind: str) -> bool:
+        """Whether values of one of numpy's kinds are of the field's type as they are."""
+        return kind not in {"NX_FLOAT": tuple("biu"), "NX_INT": ("f",)}.get(self.nx_type, ())
+
+    def may_suit(self, key: DataKey) -> bool:
+        """Whether a device's values can be what the field wants as they come, by what the device announced."""
+        try:
+            kind = np.dtype(key.dtype_numpy).kind if key.dtype_numpy else _KINDS.get(key.dtype, "")
+        except TypeError:  # The device says a word which numpy does not know.
+            kind = ""
+        return self.scale is None and self.suits(kind)
+
+
+_KINDS = {"integer": "i", "boolean": "b"}
+"""event-model's types that leave no doubt; a ``number`` may be of either kind."""
+
+
+def column_conversion(given: str | None, node: definition.Field) -> Fit | None:
     """Units and type of a growing column; None where it is written as it came.
 
     Raises
@@ -384,22 +454,8 @@ def column_conversion(given: str | None, node: definition.Field) -> additions.Co
     scale = units.conversion(given, node.units) if given and node.units else None
     if scale is not None and scale.identity:
         scale = None
-    as_float, as_int = node.nx_type == "NX_FLOAT", node.nx_type == "NX_INT"
-    if scale is None and not as_float and not as_int:
-        return None
-
-    def convert(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if values.dtype.kind not in "biuf":
-            return values  # A device whose values are not what it announced: kept as they are.
-        if scale is not None:
-            values = np.asarray(scale(values))
-        if as_float and values.dtype.kind != "f":
-            return values.astype(float)
-        if as_int and values.dtype.kind == "f" and np.all(np.mod(values, 1) == 0):
-            return values.astype(np.int64)
-        return values
-
-    return convert
+    wants_type = node.nx_type in ("NX_FLOAT", "NX_INT")
+    return Fit(scale, node.nx_type) if scale is not None or wants_type else None
 
 
 def _fitted(value: Value, node: definition.Field, given: str | None, zone: ZoneInfo | None) -> tuple[Any, str | None]:
