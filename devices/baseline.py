@@ -57,8 +57,9 @@ def baseline_for(
     devices
         What is read already, in the baseline or by scans: an address that one of their data keys names is left out.
     hosts
-        Where a Tango host is really reached, for a simulated or forwarded one:
-        ``{"orion:10000": "127.0.0.1:45678#dbase=no"}``. The documents name the profile's host.
+        Where a Tango host is really reached, for simulated or forwarded ones:
+        ``{"orion:10000": "127.0.0.1:45678#dbase=no"}``. No other host is asked then. The documents name the profile's.
+        None: all are where the profile says.
     strict
         False: a client that is not installed (PyTango, pyepics) is the reason why all its values are absent.
 
@@ -72,7 +73,7 @@ def baseline_for(
     openers, faults = {}, []
     for scheme in dict.fromkeys(source.scheme for source in wanted.values()):
         try:
-            openers[scheme] = _opener(scheme, hosts or {}, found.read.timeout)
+            openers[scheme] = _opener(scheme, hosts, found.read.timeout)
         except ImportError as error:
             program, extra = CLIENTS[scheme]
             message, remedy = f"{program} is not installed", f"pip install 'nexus-callbacks[{extra}]'"
@@ -120,22 +121,25 @@ def _unread(reason: str, source: Source) -> Channel:
     return NoChannel(reason)
 
 
-def _opener(scheme: str, hosts: Mapping[str, str], timeout: float) -> Open:
+def _opener(scheme: str, hosts: Mapping[str, str] | None, timeout: float) -> Open:
     """What makes the channels of one scheme; ImportError if its client is not installed."""
     if scheme == "tango":
         from devices.tango_channel import TangoChannel  # noqa: PLC0415  # An extra, and 0.3 s.
 
-        return lambda source: TangoChannel(_reached(str(source), hosts))
+        def open_tango(source: Source) -> Channel:
+            address = str(source)
+            host, _, rest = address.removeprefix("tango://").partition("/")
+            if hosts is None:
+                return TangoChannel(address)
+            if host not in hosts:
+                return NoChannel(f"{host} is not simulated here")
+            there, hash_, end = hosts[host].partition("#")
+            return TangoChannel(f"tango://{there}/{rest.partition('#')[0]}{hash_}{end}")
+
+        return open_tango
     from devices.epics_channel import EpicsChannel  # noqa: PLC0415  # As above.
 
     return lambda source: EpicsChannel(source.rest, timeout)
-
-
-def _reached(address: str, hosts: Mapping[str, str]) -> str:
-    """A Tango address, on the host where it is really reached."""
-    host, slash, rest = address.removeprefix("tango://").partition("/")
-    there, hash_, end = hosts.get(host, host).partition("#")
-    return f"tango://{there}{slash}{rest if host not in hosts else rest.partition('#')[0]}{hash_}{end}"
 
 
 class ControlSystem:
