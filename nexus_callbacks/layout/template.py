@@ -226,7 +226,7 @@ class Template:
         for slot in self._slots[variable]:
             try:
                 of_slot = given or _common_unit(value, slot.field)
-                made.append((slot, *_fitted(value, slot.field, of_slot, self._zone)))
+                made.append((slot, *_fitted(value, slot.field, of_slot, self._zone), of_slot))
             except ValueError as error:
                 misfits.append(f"{value.origin}: {error}")
                 self._absent.add(slot.path)
@@ -234,10 +234,10 @@ class Template:
             self.outcomes[variable] = self.outcomes[variable].with_(reason=misfits[-1], unit_from=given)
             return []
         found: list[Addition] = []
-        for slot, fitted, unit in made:
+        for slot, fitted, unit, _ in made:
             more = {} if unit else value.attributes  # The units of a list's members, where they have not one for all.
             found += [*self._parents(slot.path), self._field(slot.path, slot.field, fitted, unit, more)]
-        unit = made[0][2]
+        unit, given = made[0][2:]
         source = self._bindings[variable].source
         at_stop = any(each.scheme == "stop" for each in (source, *(item for _, item in source.items)))
         final = at_stop or self._bindings[variable].of_column or self._record(variable) == "final"
