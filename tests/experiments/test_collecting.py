@@ -97,7 +97,12 @@ def test_addresses_are_found_by_the_source_of_a_data_key(tmp_path):
         {**fields, "nowhere": ("NX_NUMBER", "")},
         """
         tango: {fe: "orion:10000/fe/id/16"}
-        values: {current: tango:fe/SR_Current, shutter: epics:FE:SHUTTER, gap: epics:ID:GAP, it: epics:IT, nowhere: epics:NO}
+        values:
+          current: tango:fe/SR_Current
+          shutter: epics:FE:SHUTTER
+          gap: epics:ID:GAP
+          it: epics:IT
+          nowhere: epics:NO
         """,
         count([scanned], 3),
         baseline,
@@ -113,7 +118,7 @@ def test_addresses_are_found_by_the_source_of_a_data_key(tmp_path):
 def test_a_column_of_a_control_system_grows_with_the_scan(tmp_path):
     scanned = Published(name="it", value=3.0, units="A", source="PV:IT")
     path, _, found = experiment(
-        tmp_path, {"it": ("NX_FLOAT", "mA")}, "techniques: {generic: {it: epics:IT}}", count([scanned], 3),
+        tmp_path, {"it": ("NX_FLOAT", "mA")}, "techniques: {own: {it: epics:IT}}", count([scanned], 3),
         metadata={"technique": "own"},
     )  # fmt: skip
     values, _ = gathered(path)
