@@ -90,7 +90,8 @@ def baseline_for(
 
 def _wanted(profile: Profile, known: set[str]) -> dict[str, Source]:
     """Data key → source, of every address that is not known already."""
-    bindings = [*profile.general(), *(each for name in profile.techniques for each in profile.columns(name))]
+    of_techniques = [each for name in profile.techniques for each in profile.columns(name)]
+    bindings = [*profile.general(), *profile.positions(), *of_techniques]
     sources: dict[str, Source] = {}
     for binding in bindings:
         for source in control_sources(binding.source):

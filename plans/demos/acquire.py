@@ -68,6 +68,7 @@ def acquire(
     directory = Path(directory).absolute()
     beamline = make(experiment_folder(directory)(metadata) / "detectors")
     folder = profile or profile_folder(str(metadata["beamline"]))
+    # First of all: it tells every fault of the profile and its definitions.
     writer = NexusWriter(directory, profile=folder, signals=signals_of(*beamline.devices))
     engine = RunEngine(dict(metadata))
     # Some beamlines show signals in a control system, too: it is simulated as long as the scan lasts.

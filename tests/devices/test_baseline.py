@@ -211,6 +211,7 @@ def test_an_address_is_read_once_however_it_is_spelled(tmp_path):
     values: {a: tango:x/m/A, b: tango://ONE:1/d/f/m/a, c: {from: [tango:x/m/A, tango://two:1/d/f/m/A], as: list}}
     lists: {d: {e: tango:x/m/A}}
     techniques: {t: {f: tango:x/m/A, g: tango:x/m/G}}
+    axes: {sample: {omega: {from: tango:x/m/omega, type: rotation, vector: [1, 0, 0]}}}
     """
     (tmp_path / "profile.yml").write_text(text)
     (device,) = baseline_for(tmp_path, strict=False)
@@ -218,6 +219,7 @@ def test_an_address_is_read_once_however_it_is_spelled(tmp_path):
     assert sources == {
         "tango_d_f_m_A": "tango://one:1/d/f/m/A",
         "tango_d_f_m_G": "tango://one:1/d/f/m/G",
+        "tango_d_f_m_omega": "tango://one:1/d/f/m/omega",
         "tango_d_f_m_A_2": "tango://two:1/d/f/m/A",
     }
 

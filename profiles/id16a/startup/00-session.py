@@ -51,15 +51,15 @@ RE = RunEngine(
         "Sample_temperature_env": "room temperature",
     }
 )
+RE.preprocessors.append(NumberedDatasets(RE.md, sample_folder(data_root)))
+
+# The profile is checked against the devices that are there: a mistake is told now, not after the scan.
+writer = NexusWriter(data_root, profile=profile, signals=signals_of(*id16a.devices))
 # What the profile wants of the control system, which is simulated, too.
 tango_server = TangoServer(id16a.tango).start()
 atexit.register(tango_server.close)
 control_system = baseline_for(profile, id16a.devices, hosts=tango_server.hosts, strict=False)
 RE.preprocessors.append(SupplementalData(baseline=[*id16a.baseline, *control_system]))
-RE.preprocessors.append(NumberedDatasets(RE.md, sample_folder(data_root)))
-
-# The profile is checked against the devices that are there: a mistake is told now, not after the scan.
-writer = NexusWriter(data_root, profile=profile, signals=signals_of(*id16a.devices))
 RE.subscribe(writer)
 RE.subscribe(lambda name, doc: print("written:", writer.files.get(doc["run_start"], "nothing")), "stop")
 atexit.register(writer.close)
