@@ -19,9 +19,9 @@ from nexus_callbacks import documents, techniques
 from nexus_callbacks.beamline import axes, bindings, naming, renames
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals
 from nexus_callbacks.beamline.pairs import paired
-from nexus_callbacks.beamline.profile import Files
 from nexus_callbacks.beamline.prospects import Prospect, prospects
 from nexus_callbacks.beamline.sources import Source
+from nexus_callbacks.beamline.typed import Files
 from nexus_callbacks.definitions.definition import Group, merge
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
