@@ -130,6 +130,11 @@ ALLOWED: tuple[Allowed, ...] = (
         "nabu looks for the application definition in this attribute, and only there",
     ),
     Allowed(
+        r"(.*/)?instrument/detector/image_key_control",
+        r"This field is not defined in NXdetector",
+        "ESRF's tomography programs know image_key under this name, too, and nabu under no other",
+    ),
+    Allowed(
         r".*",
         r'"@(canSAS_class|version)" is not defined as an attribute in NX\w+',
         "NXcanSAS asks for these attributes, and its readers go by them; nexusformat compares with the base class only",
