@@ -1,7 +1,8 @@
 """Ptychography: probe and object from the frames of a scan, by the extended ptychographical iterative engine (ePIE).
 
 Maiden and Rodenburg, Ultramicroscopy 109 (2009) 1256. A small implementation to show that a file holds what is needed;
-programs made for it (PtyPy, PyNX, cdtools) do more. Everything is read below ``/entry_1`` under CXI's names, as they do.
+programs made for it (PtyPy, PyNX, cdtools) do more. Everything is read below ``/entry_1`` under CXI's names, as two
+of them do.
 """
 
 from __future__ import annotations
@@ -166,9 +167,7 @@ def compared(solution: Solution, truth: Wave) -> tuple[float, Wave]:
             norm = np.sqrt(np.sum(np.abs(moved[mask]) ** 2) * np.sum(np.abs(truth[mask]) ** 2))
             score = float(spectrum[peak] / norm)
             if score > best[0]:
-                ramp = np.exp(
-                    2j * np.pi * (peak[0] * rows / spectrum.shape[0] + peak[1] * columns / spectrum.shape[1])
-                )
+                ramp = np.exp(2j * np.pi * (peak[0] * rows / spectrum.shape[0] + peak[1] * columns / spectrum.shape[1]))
                 turned = moved * ramp
                 factor = np.vdot(turned[mask], truth[mask]) / np.vdot(turned[mask], turned[mask])
                 best = score, turned * factor
