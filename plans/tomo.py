@@ -14,7 +14,7 @@ from bluesky.utils import Msg
 from numpy.typing import NDArray
 
 from devices.shutter import CLOSED, OPEN
-from plans.limits import refused
+from plans.parameters import Parameters
 
 PROJECTION, FLAT, DARK = 0, 1, 2
 """What a frame is, as NXtomo's ``image_key`` counts (NXDL v2026.01)."""
@@ -261,11 +261,11 @@ def _checked_angles(beamline: TomoBeamline, **given: Any) -> NDArray[np.float64]
     angles: NDArray[np.float64] = (
         given["start_angle"] + np.arange(projections, dtype=float) * given["scan_range"] / projections
     )
-    faults += refused(beamline.srot, float(angles[0]), float(angles[-1]))
+    asked = Parameters("tomo_scan")
+    asked.refused(beamline.srot, float(angles[0]), float(angles[-1]))
     if given["flats"]:
-        faults += refused(beamline.sy, beamline.sy.position + given["y_step"])
+        asked.refused(beamline.sy, beamline.sy.position + given["y_step"])
     if given["exposure_time"] is not None:
-        faults += refused(beamline.camera.exposure_time, given["exposure_time"])
-    if faults:
-        raise ValueError("tomo_scan: " + "; ".join(faults))
+        asked.refused(beamline.camera.exposure_time, given["exposure_time"])
+    asked.settle()
     return angles

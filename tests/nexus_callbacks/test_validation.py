@@ -933,3 +933,21 @@ def test_what_a_definition_asks_of_one_group_is_not_asked_of_each(tmp_path, dete
     if not errors:
         (excused,) = missing
         assert (excused.path, excused.allowed) == ("/entry/instrument/detector1/data", nxdl.ONE_OF_SEVERAL)
+
+
+def test_a_second_name_of_an_entry_at_the_root_is_no_fault(path):
+    before = validate(path).findings
+    with h5py.File(path, "r+") as file:
+        file["entry_1"] = h5py.SoftLink("/entry")
+        file["title"] = h5py.SoftLink("/entry/title")
+
+    assert validate(path).findings == before
+
+
+def test_a_second_name_that_leads_nowhere_is_one(path):
+    with h5py.File(path, "r+") as file:
+        file["entry_1"] = h5py.SoftLink("/entry/missing")
+
+    assert [(each.path, each.message) for each in validate(path).errors] == [
+        ("/entry_1", "is a link that leads nowhere")
+    ]

@@ -70,7 +70,8 @@ def test_afterwards_the_sample_is_back_and_the_shutter_closed(id13):
 
     assert id13.nnp2.position == 3.0
     assert not id13.shutter.is_open
-    assert not h5py.is_hdf5(id13.files[0]) or h5py.File(id13.files[0], "r")["entry/data/data"].shape == (4, 64, 64)
+    with h5py.File(id13.files[0], "r") as file:
+        assert file["entry/data/data"].shape == (4, 64, 64)
 
 
 def test_so_it_is_when_a_motor_fails(id13, monkeypatch):
