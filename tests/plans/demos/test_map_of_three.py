@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from nexus_callbacks import validate
+from nexus_callbacks.validation.allowed import ALLOWED
 from plans.demos.maps import acquire_map
 from plans.demos.ptychography import read_scan
 from tests.plans.demos import pymca
@@ -30,6 +31,10 @@ def test_all_three_are_valid(result, file):
     report = validate(result.dataset_file)
 
     assert [str(each) for each in (*report.errors, *report.warnings)] == []
+    reasons = {each.allowed for each in report.allowed}
+    for line in ALLOWED:
+        if line.reason.startswith(("NXfluo ", "NXcxi_ptycho ")):
+            assert line.reason in reasons, "it is not needed any more"
     definitions = [file[path]["definition"][()] for path in ("entry", "entry/sxdm", "entry/ptycho")]
     assert definitions == [b"NXfluo", b"NXscan", b"NXcxi_ptycho"]
     pids = file["entry/technique_pid"][()].decode().split()
