@@ -371,7 +371,7 @@ class Template:
         return [*found, *self._root_links(set(there | alive))]
 
     def _root_links(self, there: frozenset[str] | set[str]) -> list[Addition]:
-        """Links at the file's root, for programs that look only there (decision 13)."""
+        """Links at the file's root, for programs that look only there (decision 9)."""
         found: list[Addition] = []
         if self._entry.split("/")[1] != ENTRY:
             return found  # Of several runs in a file the first has these names.
