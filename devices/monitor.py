@@ -38,6 +38,11 @@ class PresetMonitor(Device):
         self._rate = rate
         self._rng = rng
 
+    @property
+    def hints(self) -> dict[str, Any]:
+        """It is a monitor, not one more detector."""
+        return {**super().hints, "NX_class": "NXmonitor"}
+
     def stage(self) -> list[Any]:
         self.total.put(0, force=True)
         return super().stage()
