@@ -1,8 +1,8 @@
-"""Show: files, coverage and validation as a person wants to see them in a terminal."""
+"""Show: files, definitions and coverage as a person wants to see them in a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import h5py
@@ -12,6 +12,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from nexus_callbacks.beamline.prospects import Prospect
+from nexus_callbacks.definitions import nxdl
+from nexus_callbacks.definitions.definition import Field, Group, Link
 from nexus_callbacks.layout.coverage import Coverage
 
 LONG = 30
@@ -58,6 +60,75 @@ def _leaf(name: str, dataset: h5py.Dataset) -> Text:
     shape = " × ".join(str(n) for n in dataset.shape)
     of_units = f" {units}" if units else ""
     return Text.assemble(name, (f" {shape} {dataset.dtype}", "magenta"), of_units, (of_files, "cyan"))
+
+
+def definition(group: Group) -> Tree:
+    """The tree of a definition: classes, variables, units, what is mandatory, deprecated or read at the end."""
+    root = Tree(Text.assemble((group.name, "bold"), f" [{group.nx_class}]"))
+    _definition_branch(root, group)
+    return root
+
+
+def _definition_branch(tree: Tree, group: Group) -> None:
+    for name, text in group.attributes:
+        tree.add(Text.assemble(f"@{name} = ", (text, "green")))
+    for child in group.children:
+        if isinstance(child, Group):
+            _definition_branch(tree.add(Text.assemble((child.name, "bold"), f" [{child.nx_class}]")), child)
+        elif isinstance(child, Link):
+            tree.add(Text(f"{child.name} → {child.target}", style="cyan"))
+        else:
+            tree.add(_field_line(child))
+
+
+def _field_line(field: Field) -> Text:
+    text = Text(field.name)
+    if field.text:
+        text.append(" = ")
+        text.append(field.text, "magenta" if field.variable is not None else "green")
+    text.append(f" {field.nx_type}" + (f" {field.units}" if field.units else ""))
+    text.append(f", {field.record}" if field.record else "")
+    text.append(" mandatory" if field.mandatory else "", "bold")
+    text.append(f" deprecated: {field.deprecated}" if field.deprecated else "", "dim")
+    for name, value in field.attributes:
+        text.append(f" @{name} = ")
+        text.append(value, "green")
+    return text
+
+
+def nexus_class(found: nxdl.Definition) -> Tree:
+    """The tree of a NeXus class or application definition: what is required, types, units, allowed values."""
+    kind = "application definition" if found.category == "application" else "base class"
+    extends = f", extends {found.extends}" if found.extends else ""
+    root = Tree(Text.assemble((found.name, "bold"), f" {kind}{extends}"))
+    for attribute in found.attributes:
+        root.add(_nexus_line(f"@{attribute.name}", attribute))
+    _nexus_branch(root, found.children)
+    return root
+
+
+def _nexus_branch(tree: Tree, nodes: Iterable[nxdl.Node]) -> None:
+    for node in nodes:
+        if isinstance(node, nxdl.Link):
+            tree.add(Text(f"{node.name} → {node.target}", style="cyan"))
+        elif isinstance(node, nxdl.Choice):
+            _nexus_branch(tree.add(Text.assemble((node.name, "bold"), " one of")), node.options)
+        elif isinstance(node, nxdl.Group):
+            branch = tree.add(_nexus_line(f"{node.name or '…'} [{node.nx_class}]", node))
+            _nexus_branch(branch, node.children)
+        else:
+            tree.add(_nexus_line(node.name, node))
+
+
+def _nexus_line(name: str, node: nxdl.Group | nxdl.Field | nxdl.Attribute) -> Text:
+    text = Text(name)
+    if isinstance(node, nxdl.Field):
+        text.append(f" {node.type}" + (f" {node.units}" if node.units else ""))
+    text.append(f" {node.presence}" if node.presence != "optional" else "", "bold")
+    if not isinstance(node, nxdl.Group) and node.enumeration:
+        text.append(f" = {' | '.join(node.enumeration.items)}" + (" | …" if node.enumeration.open else ""), "green")
+    text.append(f" deprecated: {node.deprecated}" if node.deprecated else "", "dim")
+    return text
 
 
 def coverage(found: Coverage, console: Console, every: bool = False) -> None:

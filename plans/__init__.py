@@ -1,5 +1,6 @@
 """Plans for bluesky's RunEngine.
 
+- ``generic``: a scan of up to three axes, step by step or in motion
 - ``tomo``: a tomography scan: darks, flats, projections
 - ``mrt``: microbeam radiation therapy
 - ``saxs``: small-angle scattering: darks, buffer, sample

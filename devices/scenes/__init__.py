@@ -2,6 +2,7 @@
 
 - ``materials``: densities and absorption coefficients
 - ``phantom``: a grain of iron with inclusions, and its projections
+- ``pinhole``: a hole in a foil, with which the beam is mapped
 - ``tomography``: frames of a phantom in an X-ray microscope
 - ``spheres``: small-angle scattering of spheres in water
 - ``powder``: the diffraction pattern of a powder

@@ -101,6 +101,8 @@ def _root_findings(file: h5py.File, name: str, entries: list[str]) -> Iterator[F
         if any(fault.severity == "error" for fault in faults):
             return
     node = find(file, name)
+    if node is not None and isinstance(link, h5py.SoftLink) and find(file, str(link.path).split("/")[1]) is not None:
+        return  # A second name of what is looked at in its own entry.
     if isinstance(node, h5py.Group):
         entries.append(name)
         if external:

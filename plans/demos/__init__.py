@@ -2,6 +2,7 @@
 
 - ``demo``: what a demo is, and what it gives back
 - ``acquire``: one plan on a simulated beamline, from a session's metadata to complete files
+- ``generic``: a map of the beam, by a scan of three axes
 - ``tomo``: tomography of a grain of iron and gold
 - ``mrt``: microbeam radiation therapy of a block of water
 - ``saxs``: small-angle scattering of silica spheres

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from nexus_callbacks.beamline.bindings import Signals, write_signals
 from nexus_callbacks.cli import app
+from nexus_callbacks.faults import FaultError
 from nexus_callbacks.recipes import Recipes
 
 DEFINITION = """<group groupName="${entry}" NX_class="NXentry">
@@ -119,3 +120,24 @@ def test_an_unknown_technique_is_wrong_use(profile):
 def test_of_a_file_no_technique_is_asked(tmp_path):
     run = CliRunner().invoke(app, ["coverage", str(tmp_path / "x.h5"), "--technique", "tomo"])
     assert run.exit_code == 2
+
+
+def test_a_general_binding_may_serve_one_technique_only(profile):
+    """`count_time` stands in the technique's definition alone, and is bound for every run."""
+    (profile / "definitions" / "look.xml").write_text(
+        '<group groupName="${entry}" NX_class="NXentry"><name>${look_name}</name></group>'
+    )
+    text = (profile / "profile.yml").read_text()
+    (profile / "profile.yml").write_text(text.replace("values:\n", "constants: {look_name: far}\nvalues:\n"))
+
+    recipes = Recipes(profile)
+    assert {p.variable: p.source for p in recipes.prospects("look")}["look_name"] == "const:far"
+    assert "look_name" not in {p.variable for p in recipes.prospects(None)}
+
+
+def test_a_general_binding_of_what_no_definition_has_is_a_fault(profile):
+    text = (profile / "profile.yml").read_text()
+    (profile / "profile.yml").write_text(text.replace("values:\n", "constants: {enrgy: 1.0}\nvalues:\n"))
+
+    with pytest.raises(FaultError, match=r"unknown variable 'enrgy' \(did you mean 'energy'\?\)"):
+        Recipes(profile)
