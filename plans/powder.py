@@ -30,11 +30,11 @@ class PowderBeamline(Protocol):
 
     @property
     def analyser(self) -> Any:
-        """The counter on it; has a settable ``count_time`` (s)."""
+        """The counter on it; has a settable ``exposure_time`` (s)."""
 
     @property
     def monitor(self) -> Any:
-        """Counts the beam; has a settable ``count_time`` (s)."""
+        """Counts the beam; has a settable ``exposure_time`` (s)."""
 
     @property
     def shutter(self) -> Any:
@@ -74,7 +74,7 @@ def powder_scan(
         One, before anything moves, that names all that is wrong with the parameters.
     """
     analyser, monitor, tth = beamline.analyser, beamline.monitor, beamline.tth
-    seconds = analyser.count_time.get() if count_time is None else count_time
+    seconds = analyser.exposure_time.get() if count_time is None else count_time
     asked = Parameters("powder_scan")
     asked.real(start=start, stop=stop, step=step, count_time=seconds)
     if not asked.faults:
@@ -85,7 +85,7 @@ def powder_scan(
         elif (stop - start) / step > MOST_POINTS:
             asked.faults.append(f"{(stop - start) / step:.0f} points are more than {MOST_POINTS}")
         asked.refused(tth, start, stop)
-        asked.refused(analyser.count_time, seconds)
+        asked.refused(analyser.exposure_time, seconds)
     asked.settle()
     # The tolerance keeps a last point that rounding would lose.
     angles = start + step * np.arange(math.floor((stop - start) / step + 1e-6) + 1)
@@ -115,5 +115,5 @@ def powder_scan(
         yield from bps.mv(beamline.shutter, CLOSED)
 
     # Before the run, so that the descriptors have the new times.
-    yield from bps.mv(analyser.count_time, float(seconds), monitor.count_time, float(seconds))
+    yield from bps.mv(analyser.exposure_time, float(seconds), monitor.exposure_time, float(seconds))
     return (yield from bpp.run_wrapper(bpp.finalize_wrapper(staged(), close), md=metadata))

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from ophyd import Component as Cpt
 from ophyd import Device, Kind
-from ophyd.status import Status
 
 from devices.frontend import FrontEnd, front_end
 from devices.monochromator import SILICON_111
 from devices.quantity import Quantity
 from devices.scenes.powder import LanthanumHexaboride, Pattern
+from devices.sensors import Counter
 from devices.signals import signals_command
 from devices.stages import SimulatedMotor
 
@@ -31,19 +31,9 @@ PEAK = 4.0e-7
 """Counts at the top of the strongest line, for each photon that falls on the capillary."""
 
 
-class Analyser(Device):
-    """One channel of the analyser stage: a crystal that passes what the sample diffracts at its angle, and a counter.
+class Analyser(Counter):
+    """One channel of the analyser stage: a crystal that passes what the sample diffracts at its angle, and a counter."""
 
-    Parameters
-    ----------
-    rate
-        Called at each trigger for the counts per second that arrive.
-    rng
-        Of the counting noise.
-    """
-
-    count_time = Cpt(Quantity, value=0.5, units="s", precision=4, limits=(1e-3, 60.0), kind=Kind.config)
-    counts = Cpt(Quantity, value=0, writable=False, kind=Kind.hinted)
     crystal = Cpt(Quantity, value="Si", writable=False, kind=Kind.config)
     reflection = Cpt(Quantity, value="1 1 1", writable=False, kind=Kind.config)
     d_spacing = Cpt(Quantity, value=SILICON_111, units="angstrom", precision=6, writable=False, kind=Kind.config)
@@ -51,18 +41,6 @@ class Analyser(Device):
     """From the sample by way of the crystal."""
     threshold = Cpt(Quantity, value=15_500.0, units="eV", precision=0, limits=(4_000.0, 60_000.0), kind=Kind.config)
     sensor = Cpt(Quantity, value="LaCl3:Ce", writable=False, kind=Kind.config)
-
-    def __init__(self, *args: Any, rate: Callable[[], float], rng: np.random.Generator, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._rate = rate
-        self._rng = rng
-
-    def trigger(self) -> Status:
-        """Count once; in the simulation that takes no time."""
-        self.counts.put(int(self._rng.poisson(self._rate() * self.count_time.get())), force=True)
-        status = Status(self)
-        status.set_finished()
-        return status
 
 
 class Capillary(Device):
@@ -161,6 +139,8 @@ def simulated_id22(
         pattern, angle = patterns[wavelength], tth.position
         return PEAK * front.photons() * (pattern.at(angle) + pattern.background(angle))
 
+    analyser = Analyser(name="ma", rate=rate, rng=np.random.default_rng(noise_seed))
+    analyser.exposure_time.put(0.5)
     return Beamline(
         front=front,
         tth=tth,
@@ -168,7 +148,7 @@ def simulated_id22(
         sx=SimulatedMotor(name="sx", units="mm", limits=(-20.0, 20.0), precision=4, velocity=5.0),
         sz=SimulatedMotor(name="sz", units="mm", limits=(-20.0, 20.0), precision=4, velocity=5.0),
         capillary=Capillary(name="capillary"),
-        analyser=Analyser(name="ma", rate=rate, rng=np.random.default_rng(noise_seed)),
+        analyser=analyser,
         powder=powder,
     )
 

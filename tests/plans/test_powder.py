@@ -23,7 +23,7 @@ def test_each_step_is_an_event_and_the_last_is_not_lost(beamline):
     found = [doc["data"] for name, doc in documents if name == "event"]
     np.testing.assert_allclose([e["tth"] for e in found], [5.4, 5.5, 5.6, 5.7])
     assert documents[0][1]["num_points"] == 4
-    assert beamline.analyser.count_time.get() == beamline.monitor.count_time.get() == 0.2
+    assert beamline.analyser.exposure_time.get() == beamline.monitor.exposure_time.get() == 0.2
     assert beamline.shutter.get() == "closed"
 
 
@@ -42,7 +42,7 @@ def test_the_counts_scatter_as_counts_do(beamline):
         ({"step": 1e-9}, "points are more than"),
         ({"stop": 200.0}, "tth: 200.0 is not within"),
         ({"start": float("inf")}, "start must be a finite number"),
-        ({"count_time": 0.0}, "ma_count_time: 0.0 is not within"),
+        ({"count_time": 0.0}, "ma_exposure_time: 0.0 is not within"),
         ({"step": "1"}, "step must be a finite number"),
     ],
 )
