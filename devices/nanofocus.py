@@ -25,9 +25,7 @@ class SiliconMono(Device):
     crystal = Cpt(Quantity, value="Si", writable=False, kind=Kind.config)
     reflection = Cpt(Quantity, value="1 1 1", writable=False, kind=Kind.config)
     bandwidth = Cpt(Quantity, value=1.4e-4, precision=6, writable=False, kind=Kind.config)
-    energy_spread = Cpt(
-        Derived, compute=lambda mono: mono.bandwidth.get() * mono.energy.get(), units="eV", precision=3
-    )
+    energy_spread = Cpt(Derived, compute=lambda mono: mono.bandwidth.get() * mono.energy.get(), units="eV", precision=3)
     bragg = Cpt(
         Derived,
         compute=lambda mono: math.degrees(math.asin(mono.wavelength.get() / (2 * mono.d_spacing.get()))),
@@ -65,9 +63,7 @@ class Focus(Device):
     )
     divergence = Cpt(Quantity, value=0.7, units="mrad", precision=3, writable=False, kind=Kind.config)
 
-    def __init__(
-        self, *args: Any, size: tuple[float, float], defocus: float, arm: DetectorArm, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, size: tuple[float, float], defocus: float, arm: DetectorArm, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.size = size
         self.defocus = defocus

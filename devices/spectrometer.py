@@ -58,7 +58,10 @@ class Spectrometer(Device):
     sensor_material = Cpt(Quantity, value="Si", writable=False, kind=Kind.config)
     mode = Cpt(Quantity, value="timer", writable=False, kind=Kind.config)
     calibration = Cpt(
-        Derived, compute=lambda mca: f"{mca.detector.zero * 1e-3:g} {mca.detector.gain * 1e-3:g} 0", value="", kind="config"
+        Derived,
+        compute=lambda mca: f"{mca.detector.zero * 1e-3:g} {mca.detector.gain * 1e-3:g} 0",
+        value="",
+        kind="config",
     )
     """Zero and gain, keV and keV a channel, and 0 for the square, as ESRF's definition has them."""
     live_time = Cpt(Quantity, value=0.0, units="s", precision=4, writable=False, kind=Kind.normal)

@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nexus_callbacks import documents, techniques
-from nexus_callbacks.beamline import bindings, naming
+from nexus_callbacks.beamline import axes, bindings, naming
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals
 from nexus_callbacks.beamline.pairs import paired
 from nexus_callbacks.beamline.profile import Files
@@ -123,7 +123,7 @@ class Recipes:
 
     def _check(self, signals: Signals | None, faults: list[Fault]) -> None:
         asked = (None, *(self.profile.techniques if self.profile else ()))
-        read = {name: techniques.read(*self._asked(name)) for name in asked}
+        read = {name: self._read(name) for name in asked}
         everywhere = {v for loaded, _ in read.values() if loaded for v in loaded.definition.variables()}
         complete = not any(found for _, found in read.values())
         for name, (loaded, unreadable) in read.items():
@@ -141,6 +141,9 @@ class Recipes:
             if loaded and not found:
                 self._shapes[name] = self._shape_of(loaded, name)
             faults += [fault for fault in found if fault not in faults]
+        if self.profile:
+            trees = {name or NO_TECHNIQUE: loaded.definition for name, (loaded, _) in read.items() if loaded}
+            faults += axes.unknown(self.profile.axes, self.profile.place, trees)
         if faults:
             raise FaultError(faults)
         if self.profile:
@@ -156,6 +159,14 @@ class Recipes:
         for key in NO_EFFECT:
             if getattr(profile, key):
                 self.remarks.append(f"{profile.place(key)}: '{key}:' has no effect in this release")
+
+    def _read(self, technique: str | None) -> tuple[Loaded | None, list[Fault]]:
+        """The definition of a technique's runs, with the axes that the profile gives to its groups."""
+        loaded, faults = techniques.read(*self._asked(technique))
+        if loaded is None or self.profile is None:
+            return loaded, faults
+        tree, misplaced = axes.placed(self.profile.axes, loaded.definition)
+        return replace(loaded, definition=tree), [*faults, *misplaced]
 
     def _asked(self, technique: str | None) -> tuple[list[str], Path, list[Place | None]]:
         """Definitions of a technique's runs, the folder of local ones, and where each is asked for."""
@@ -175,11 +186,12 @@ class Recipes:
         found = paired(merged.values(), loaded.definition)
         known = {binding.variable: binding for binding in found if binding.variable in variables}
         columns = frozenset(name for name in own if name in known and not known[name].convert)
+        chains = axes.columns(self.profile.axes) if self.profile else frozenset()
         alone = None
         if technique and self.profile:
-            read = techniques.load([technique], self.profile.folder)
-            alone = merge(read.definition, loaded.definition.holding(self._joined(loaded)))
-        return _Shape(loaded, known, columns, alone)
+            tree, _ = axes.placed(self.profile.axes, techniques.load([technique], self.profile.folder).definition)
+            alone = merge(tree, loaded.definition.holding(self._joined(loaded)))
+        return _Shape(loaded, known, columns | chains, alone)
 
     def _joined(self, loaded: Loaded) -> list[str]:
         """Variables which tell of all techniques of a run side by side."""

@@ -147,9 +147,7 @@ def map_scan(
     return (yield from bpp.run_wrapper(bpp.finalize_wrapper(staged(), make_safe), md=metadata))
 
 
-def _esrf_variables(
-    fast: str, slow: str, shape: tuple[int, int], step: float, exposure_time: float
-) -> dict[str, Any]:
+def _esrf_variables(fast: str, slow: str, shape: tuple[int, int], step: float, exposure_time: float) -> dict[str, Any]:
     """What the plan knows, under the names and in the units of ESRF's definition (icat-esrf-definitions 3.8.0).
 
     The first dimension is the fast one. A range is the way from the first to the last point.

@@ -116,9 +116,7 @@ class Detector:
     def peak(self, energy: float, width: float | None = None) -> NDArray[np.float64]:
         """Share of a line's counts in each channel; their sum is 1 for a line well within the range."""
         sigma = (self.width(energy) if width is None else width) / FWHM
-        return (
-            self.gain / (sigma * math.sqrt(2 * math.pi)) * np.exp(-0.5 * ((self.energies - energy) / sigma) ** 2)
-        )
+        return self.gain / (sigma * math.sqrt(2 * math.pi)) * np.exp(-0.5 * ((self.energies - energy) / sigma) ** 2)
 
 
 class Fluorescence:
@@ -170,8 +168,6 @@ class Fluorescence:
             found += density * self._of[symbol]
         return photons * found
 
-    def spectrum(
-        self, densities: Mapping[str, float], photons: float, rng: np.random.Generator
-    ) -> NDArray[np.int32]:
+    def spectrum(self, densities: Mapping[str, float], photons: float, rng: np.random.Generator) -> NDArray[np.int32]:
         """Counts of one exposure, with Poisson's noise."""
         return rng.poisson(self.expected(densities, photons)).astype(np.int32)

@@ -43,6 +43,8 @@ def check(
     variables = definition.variables()
     general = paired(profile.general(), definition)
     own = [*general, *(paired(profile.columns(technique), definition) if technique else ())]
+    # An axis of a group that this definition does not have belongs to another technique.
+    own += [binding for binding in profile.positions() if binding.variable in variables]
     faults = []
     for binding in own:
         if binding.variable not in variables:

@@ -6,8 +6,11 @@ The keys are those of the documentation's example; every fault of a file is told
 from __future__ import annotations
 
 import copy
+import math
+import re
 import string
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -16,7 +19,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
 
-from nexus_callbacks.beamline import addresses, conversions, naming, sources, yaml_lines
+from nexus_callbacks import units
+from nexus_callbacks.beamline import addresses, axes, conversions, naming, sources, yaml_lines
 from nexus_callbacks.beamline.sources import READ, Binding, Source, SourceFault, nearest
 from nexus_callbacks.definitions.definition import Record
 from nexus_callbacks.faults import Fault, FaultError, Place
@@ -76,6 +80,23 @@ def _constant(value: Any) -> Any:
     if not items or not all(isinstance(item, str | int | float | bool) for item in items):
         raise _fault("expected a text, a number, true, false or a list of them")
     return tuple(value) if isinstance(value, list) else value
+
+
+def _vector(value: Any) -> tuple[float, ...]:
+    if isinstance(value, tuple):
+        return value
+    numbers = isinstance(value, list) and all(isinstance(n, int | float) and not isinstance(n, bool) for n in value)
+    if not numbers or len(value) != 3 or not all(map(math.isfinite, value)):
+        raise _fault(f"expected three numbers, got {value!r}", "write [x, y, z], for example [0, 0, 1]")
+    return tuple(map(float, value))
+
+
+def _direction(value: Any) -> tuple[float, ...]:
+    vector = _vector(value)
+    length = math.hypot(*vector)
+    if not length:
+        raise _fault("is a vector of no length, which points nowhere", "give its direction, for example [0, 0, 1]")
+    return tuple(part / length for part in vector)
 
 
 Table = tuple[tuple[str, Any], ...]
@@ -184,6 +205,39 @@ def _checked(spec: Spec) -> Spec:
 
 
 AnySpec = Annotated[Spec, BeforeValidator(_spec), AfterValidator(_checked)]
+
+
+class Axis(Spec):
+    """One axis of a chain of positioners; what it means is told in :mod:`nexus_callbacks.beamline.axes`."""
+
+    type: Literal["rotation", "translation"]
+    vector: Annotated[Any, BeforeValidator(_direction)]
+    """Direction of the axis, made one of length 1."""
+    offset: Annotated[Any, BeforeValidator(_vector)] = None
+    """Where the axis is mounted, on what it stands on, before it moves."""
+    offset_unit: str | None = Field(default=None, min_length=1)
+    depends_on: str | None = Field(default=None, min_length=1)
+    increment: AnySpec | None = None
+    """By how much a scanned axis moves during each frame."""
+
+
+def _checked_axis(axis: Axis) -> Axis:
+    _checked(axis)
+    if axis.offset and not axis.offset_unit:
+        raise _fault("has an offset without a unit", "give 'offset_unit:', for example mm")
+    if axis.offset_unit and not units.compatible(axis.offset_unit, "mm"):
+        raise _fault(f"offset_unit {axis.offset_unit!r} is no length", "give a length such as mm")
+    return axis
+
+
+def _axis_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise _fault(f"{name!r} cannot be an axis", "use letters, digits and '_'")
+    return name
+
+
+AxisName = Annotated[str, AfterValidator(_axis_name)]
+AnyAxis = Annotated[Axis, AfterValidator(_checked_axis)]
 
 
 class Files(BaseModel):
@@ -320,6 +374,8 @@ class Profile(Bindings):
     catalogues: dict[str, Any] = {}
     techniques: dict[str, dict[str, AnySpec]] = {}
     """Technique → variable → source of a column or of frames."""
+    axes: dict[str, dict[AxisName, AnyAxis]] = {}
+    """Group → the axes that carry it, from the floor up."""
     runs: dict[str, RunRule] = {}
 
     @property
@@ -332,12 +388,19 @@ class Profile(Bindings):
         found = super().typed()
         for technique, own in self.techniques.items():
             found += [(spec.source, ("techniques", technique, name)) for name, spec in own.items()]
+        for group, chain in self.axes.items():
+            found += [(axis.source, ("axes", group, name)) for name, axis in chain.items()]
         return found
 
     def columns(self, technique: str) -> list[Binding]:
         """What one technique binds besides the general bindings."""
         own = self.techniques.get(technique, {})
         return [self._binding(name, spec, "techniques", technique) for name, spec in own.items()]
+
+    def positions(self) -> list[Binding]:
+        """Where the position of each axis is found."""
+        found = axes.bindings(self.axes, self.place)
+        return [replace(binding, source=self._resolved(binding.source)) for binding in found]
 
     def bindings(self, *techniques: str) -> dict[str, Binding]:
         """Variable → binding of this profile alone, for runs of these techniques."""
@@ -356,6 +419,7 @@ def merge_bindings(
     found: dict[str, Binding] = {}
     for each in (*defaults, *([profile] if profile else ())):
         found.update((binding.variable, binding) for binding in each.general())
+    found.update((binding.variable, binding) for binding in (profile.positions() if profile else ()))
     for name in reversed(names if profile else []):
         found.update((binding.variable, binding) for binding in (profile.columns(name) if profile else ()))
     return found
@@ -409,6 +473,8 @@ _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("runs", "*"): RunRule,
     ("values", "*"): Spec,
     ("techniques", "*", "*"): Spec,
+    ("axes", "*", "*"): Axis,
+    ("axes", "*", "*", "increment"): Spec,
 }
 
 
@@ -437,7 +503,7 @@ def _read(path: Path, model: type[Model]) -> tuple[Model | None, list[Fault]]:
             return None, faults
         found = rest
     found._text = text
-    return found, [*faults, *_unresolved(found), *_claimed_twice(found)]
+    return found, [*faults, *_unresolved(found), *_claimed_twice(found), *_chained(found)]
 
 
 def _validated(value: Any, model: type[Model]) -> Model | None:
@@ -500,6 +566,10 @@ def _unresolved(found: Bindings) -> list[Fault]:
             except SourceFault as error:
                 faults.append(Fault(f"{'.'.join(location)}: {error}", found.place(*location), error.remedy))
     return faults
+
+
+def _chained(found: Bindings) -> list[Fault]:
+    return axes.check(found.axes, found.place) if isinstance(found, Profile) else []
 
 
 def _claimed_twice(found: Bindings) -> list[Fault]:

@@ -17,7 +17,8 @@ The dialect, as icat-esrf-definitions 3.8.0 has it::
 Any element other than group, link and attribute is a field: its tag is the NeXus name, its text one ``${variable}``
 or a constant. A field without text says nothing of the value: it only narrows or adds to the same field of another
 definition. What we add: ``<attribute name="…">text</attribute>`` inside a field or a group. The text of ``axes`` and
-``auxiliary_signals`` is a space-separated list (``rotation_angle . .``), that of ``…_indices`` one of integers.
+``auxiliary_signals`` is a space-separated list (``rotation_angle . .``), that of ``…_indices`` one of integers, that of
+``vector`` and ``offset`` one of real numbers; a path in ``depends_on`` is relative to the entry, as a link's ref is.
 
 Older releases and the talk are read too: ``NX_FLOAT64``, ``NAPitype``, ``NX_units``, ``units=""``, ``NXCollection``.
 What is read is written again as it was typed, comments, white space and unknown attributes included

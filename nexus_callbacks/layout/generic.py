@@ -110,12 +110,17 @@ class Generic:
         """The first reading of the baseline: ``measurement/initial``."""
         return self._snapshot("initial", row) if stream == BASELINE else []
 
-    def finish(self, stop: Document, readings: Readings) -> list[Addition]:
-        """The last reading of the baseline, the devices, the plots and the stop document."""
+    def finish(
+        self, stop: Document, readings: Readings, detected: frozenset[tuple[str, str]] = frozenset()
+    ) -> list[Addition]:
+        """The last reading of the baseline, the devices, the plots and the stop document.
+
+        ``detected``: streams and data keys that are the data of an NXdetector already.
+        """
         found: list[Addition] = []
         if readings.count(BASELINE) > 1:
             found += self._snapshot("final", readings.last(BASELINE))
-        found += self._devices(readings)
+        found += self._devices(readings, detected)
         for stream in self._streams.values():
             found += self._applies(stream.name, readings)
             if documents.is_log(stream.name):
@@ -254,7 +259,7 @@ class Generic:
 
     # -- instrument ------------------------------------------------------------------------------------------------
 
-    def _devices(self, readings: Readings) -> list[Addition]:
+    def _devices(self, readings: Readings, detected: frozenset[tuple[str, str]]) -> list[Addition]:
         """A group for each motor and detector of the plan that was read, linking to its columns."""
         found: list[Addition] = []
         motors = set(documents.named(self._start, "motors"))
@@ -272,6 +277,9 @@ class Generic:
                 if not moves and device not in detectors and device not in stream.nx_classes:
                     continue
                 nx_class = hinted if hinted in _CLASSES else "NXpositioner" if moves else "NXdetector"
+                if nx_class == "NXdetector" and any((stream.name, key) in detected for key in keys):
+                    # One detector is described once: an application definition asks more of each than is known here.
+                    nx_class = "NXcollection"
                 if nx_class == "NXmonitor":  # It has its place beside the instrument.
                     home = self._names.path(self._entry, device)
                 else:

@@ -93,7 +93,8 @@ class Layout:
 
     def finish(self, stop: Document, readings: Readings) -> list[Addition]:
         """What needs the whole run: final readings, plots, links."""
-        found = [*self._template.finish(stop, readings), *self._generic.finish(stop, readings)]
+        found = self._template.finish(stop, readings)
+        found = [*found, *self._generic.finish(stop, readings, self._template.detected)]
         for part in self._parts:
             found += part.finish(stop, readings)
         for each in self._frames:

@@ -183,6 +183,22 @@ class Template:
                 self.outcomes[variable] = outcome.with_(reason=reason)
 
     @property
+    def detected(self) -> frozenset[tuple[str, str]]:
+        """Streams and data keys whose columns or frames are the data of an NXdetector of the definition."""
+        return frozenset(
+            growing[:2]
+            for variable, growing in self._growing.items()
+            for slot in self._slots[variable]
+            if slot.path not in self._absent
+            and slot.field.name == "data"
+            and self._class_above(slot.path) == "NXdetector"
+        )
+
+    def _class_above(self, path: str) -> str:
+        home = path.rpartition("/")[0]
+        return self._groups[home].nx_class if home else self._tree.nx_class
+
+    @property
     def default(self) -> str:
         """Name of the group that the definition wants as the entry's default plot, if it is there; else empty."""
         name = dict(self._tree.attributes).get("default", "")
@@ -315,7 +331,11 @@ class Template:
         found: dict[str, Any] = {"units": unit} if unit and node.nx_type != "NX_DATE_TIME" else {}
         if node.description:
             found["ESRF_description"] = node.description
-        return {**found, **{name: attribute_value(name, text) for name, text in node.attributes}}
+        return {**found, **{name: self._attribute(name, text) for name, text in node.attributes}}
+
+    def _attribute(self, name: str, text: str) -> Any:
+        # HDF5 knows no path upwards: what lies in another group is named from the root on.
+        return f"{self._entry}{text}" if name == "depends_on" and text.startswith("/") else attribute_value(name, text)
 
     def _parents(self, path: str) -> list[Addition]:
         """The groups above a path that are not there yet, outermost first."""
@@ -348,7 +368,7 @@ class Template:
                 found += [*self._parents(path), additions.Link(f"{self._entry}/{path}", f"{self._entry}/{target}")]
         return [*found, *self._root_links(there | alive)]
 
-    def _root_links(self, there: set[str]) -> list[Addition]:
+    def _root_links(self, there: frozenset[str] | set[str]) -> list[Addition]:
         """Links at the file's root, for programs that look only there (decision 13)."""
         found: list[Addition] = []
         if self._entry.split("/")[1] != ENTRY:
@@ -385,10 +405,18 @@ def _idle_subentries(tree: definition.Group, bindings: Mapping[str, Binding]) ->
 
 
 def attribute_value(name: str, text: str) -> Any:
-    """An attribute as NeXus wants it: ``axes`` and ``auxiliary_signals`` are lists, ``…_indices`` integers."""
+    """An attribute as NeXus wants it.
+
+    ``axes`` and ``auxiliary_signals`` are lists, ``…_indices`` integers, ``vector`` and ``offset`` three real numbers.
+    """
     if name in ("axes", "auxiliary_signals"):
         return text.split()
     numbers = text.split()
+    if name in ("vector", "offset"):
+        try:
+            return [float(n) for n in numbers]
+        except ValueError:
+            return text  # Another attribute of that name; what it means is its reader's.
     if name.endswith("_indices") and all(n.isdigit() for n in numbers):
         return [int(n) for n in numbers]
     return text

@@ -63,6 +63,11 @@ ALLOWED: tuple[Allowed, ...] = (
         r"NXsource: This group has more occurrences than allowed",
         "NXtomo has one NXsource; ESRF's lasers, which excite the sample, are NXsource, too",
     ),
+    Allowed(
+        r"source",
+        r"NXsource is an invalid class in NXentry",
+        "NXmx has its source in the entry, where NXentry does not name one",
+    ),
     # Values: where ESRF's own text about the field tells to write what NXDL does not list.
     Allowed(
         r"instrument/(source|laser\d\d)/(mode|type)",

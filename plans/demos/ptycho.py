@@ -66,7 +66,9 @@ def draw(path: Path, scan: Scan, solution: Solution, turned: Wave, true: Wave, p
     rows, columns = (slice(v.min(), v.max() + 1) for v in np.nonzero(solution.seen))
     height, width = ((s.stop - s.start) * scan.object_pixel * 1e6 for s in (rows, columns))
     for row, (wave, title) in enumerate(((turned, "reconstructed"), (true, "truth"))):
-        shown = panels[row, 0].imshow(np.abs(wave[rows, columns]), cmap="gray", vmin=0, vmax=1.1, extent=(0, width, height, 0))
+        shown = panels[row, 0].imshow(
+            np.abs(wave[rows, columns]), cmap="gray", vmin=0, vmax=1.1, extent=(0, width, height, 0)
+        )
         panels[row, 0].set(title=f"amplitude, {title}", xlabel="μm", ylabel="μm")
         figure.colorbar(shown, ax=panels[row, 0], shrink=0.8)
         shown = panels[row, 1].imshow(

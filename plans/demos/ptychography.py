@@ -166,9 +166,7 @@ def compared(solution: Solution, truth: Wave) -> tuple[float, Wave]:
             norm = np.sqrt(np.sum(np.abs(moved[mask]) ** 2) * np.sum(np.abs(truth[mask]) ** 2))
             score = float(spectrum[peak] / norm)
             if score > best[0]:
-                ramp = np.exp(
-                    2j * np.pi * (peak[0] * rows / spectrum.shape[0] + peak[1] * columns / spectrum.shape[1])
-                )
+                ramp = np.exp(2j * np.pi * (peak[0] * rows / spectrum.shape[0] + peak[1] * columns / spectrum.shape[1]))
                 turned = moved * ramp
                 factor = np.vdot(turned[mask], truth[mask]) / np.vdot(turned[mask], turned[mask])
                 best = score, turned * factor

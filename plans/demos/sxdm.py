@@ -98,17 +98,19 @@ def analyse(dataset_file: Path, picture: Path | None, truth: Nanobeam) -> Strain
     )
 
 
-def draw(
-    path: Path, frames: Map, found: tuple[FloatArray, FloatArray], true: tuple[FloatArray, FloatArray]
-) -> None:
+def draw(path: Path, frames: Map, found: tuple[FloatArray, FloatArray], true: tuple[FloatArray, FloatArray]) -> None:
     """Write a PNG: three frames, and the maps of strain and tilt beside the true ones."""
     figure = new_figure((11.5, 11.0))
     upper, lower = figure.subfigures(2, 1, height_ratios=(0.8, 2.0))
     lines, points = frames.signal.shape[:2]
     panels = upper.subplots(1, 3)
-    for panel, (line, point) in zip(panels, ((lines // 4, points // 4), (lines // 2, points // 2), (-2, -3)), strict=True):
+    for panel, (line, point) in zip(
+        panels, ((lines // 4, points // 4), (lines // 2, points // 2), (-2, -3)), strict=True
+    ):
         shown = panel.imshow(np.log1p(frames.signal[line, point]), cmap="magma")
-        panel.set(title=f"frame at ({frames.across[point]:.1f}, {frames.up[line]:.1f}) μm", xlabel="column", ylabel="row")
+        panel.set(
+            title=f"frame at ({frames.across[point]:.1f}, {frames.up[line]:.1f}) μm", xlabel="column", ylabel="row"
+        )
         upper.colorbar(shown, ax=panel, label="log(1 + counts)", shrink=0.8)
     panels = lower.subplots(2, 2)
     scales = ((1e4, "strain (10⁻⁴)", 6.5), (1e3, "tilt (mrad)", 0.75))

@@ -1,0 +1,161 @@
+"""A rotation scan of a crystal: one frame after the other, while the spindle turns without a gap."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import time
+from collections.abc import Generator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+from bluesky.utils import Msg
+
+from devices.shutter import CLOSED, OPEN
+
+MOST_FRAMES = 100_000
+"""A scan of more frames than this is taken for a slip of the finger."""
+
+
+class RotationBeamline(Protocol):
+    """What a beamline must have to turn a crystal; :class:`devices.beamlines.id30.Beamline` is one."""
+
+    @property
+    def omega(self) -> Any:
+        """The spindle, deg."""
+
+    @property
+    def oscillation(self) -> Any:
+        """By how much the spindle turns during each frame, deg."""
+
+    @property
+    def detector(self) -> Any:
+        """Detector with a settable ``exposure_time`` and a ``frame_time`` (s)."""
+
+    @property
+    def shutter(self) -> Any:
+        """Set to ``open`` or ``closed``."""
+
+    @property
+    def ring(self) -> Any:
+        """The source, whose ``current`` (mA) is read with every frame."""
+
+
+def rotation_scan(
+    beamline: RotationBeamline,
+    *,
+    frames: int = 40,
+    start_angle: float = 0.0,
+    oscillation: float = 0.5,
+    exposure_time: float | None = None,
+    technique: str = "mx",
+    md: Mapping[str, Any] | None = None,
+) -> Generator[Msg, Any, str]:
+    """Turn a crystal; one run with all frames in its stream ``primary``.
+
+    Each event has the frame, the spindle's angle as its exposure began (deg) and the machine current (mA). Whatever
+    happens, the shutter is closed at the end. The detector is unstaged, and so its file complete, before the run ends.
+
+    Parameters
+    ----------
+    frames
+        How many.
+    start_angle
+        Where the first one begins, deg.
+    oscillation
+        By how much the spindle turns during each, deg.
+    exposure_time
+        s; None leaves the detector's.
+    technique
+        ``mx``, or what else a beamline's profile has for rotation data.
+    md
+        Metadata of the start document; overrides what the plan says itself.
+
+    Returns
+    -------
+    The run's uid.
+
+    Raises
+    ------
+    ValueError
+        One, before anything moves, that names all that is wrong with the parameters.
+    """
+    _check(beamline, frames, start_angle, oscillation, exposure_time)
+    detector, omega = beamline.detector, beamline.omega
+    if exposure_time is not None:
+        yield from bps.abs_set(detector.exposure_time, float(exposure_time), wait=True)
+    yield from bps.mv(beamline.oscillation, float(oscillation))
+    seconds = frames * detector.frame_time.get()
+    metadata: dict[str, Any] = {
+        "plan_name": "rotation_scan",
+        "plan_args": {
+            "frames": frames,
+            "start_angle": start_angle,
+            "oscillation": oscillation,
+            "exposure_time": exposure_time,
+        },
+        "technique": technique,
+        "purpose": "measurement",
+        "detectors": [detector.name],
+        "motors": [omega.name],
+        "num_points": frames,
+        "hints": {"dimensions": [[[omega.name], "primary"]]},
+        "end_time_estimated": datetime.fromtimestamp(time.time() + seconds, UTC).isoformat(timespec="seconds"),
+        "scanType": "continuous",
+        "MX_scanType": "OSC",
+        "MX_numberOfImages": frames,
+        "MX_startImageNumber": 1,
+        "MX_oscillationStart": start_angle,
+        "MX_oscillationRange": oscillation,
+        "MX_oscillationOverlap": 0.0,
+        "MX_axis_start": start_angle,
+        "MX_axis_end": start_angle + frames * oscillation,
+        "MX_axis_range": frames * oscillation,
+        **(md or {}),
+    }
+
+    @bpp.stage_decorator([detector])
+    def staged() -> Generator[Msg, Any, None]:
+        yield from bps.mv(omega, float(start_angle))
+        yield from bps.mv(beamline.shutter, OPEN)
+        for frame in range(frames):
+            yield from bps.checkpoint()
+            yield from bps.mv(omega, start_angle + frame * oscillation)
+            yield from bps.trigger_and_read([detector, omega, beamline.ring.current])
+
+    def make_safe() -> Generator[Msg, Any, None]:
+        yield from bps.mv(beamline.shutter, CLOSED)
+
+    # The detector is staged within the run, so that its file is closed when the run's end is told.
+    return (yield from bpp.run_wrapper(bpp.finalize_wrapper(staged(), make_safe), md=metadata))
+
+
+def _check(
+    beamline: RotationBeamline, frames: Any, start_angle: Any, oscillation: Any, exposure_time: float | None
+) -> None:
+    faults = []
+    if not isinstance(frames, numbers.Integral) or isinstance(frames, bool) or not 1 <= frames <= MOST_FRAMES:
+        faults.append(f"frames is {frames!r}, expected a whole number from 1 to {MOST_FRAMES}")
+    for name, value in (("start_angle", start_angle), ("oscillation", oscillation)):
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+            faults.append(f"{name} is {value!r}, expected a number of degrees")
+    if not faults:
+        faults += _refused(beamline.oscillation, oscillation)
+        faults += _refused(beamline.omega, start_angle, start_angle + (frames - 1) * oscillation)
+    if exposure_time is not None:
+        faults += _refused(beamline.detector.exposure_time, exposure_time)
+    if faults:
+        raise ValueError("rotation_scan: " + "; ".join(faults))
+
+
+def _refused(device: Any, *values: float) -> list[str]:
+    """What `device` says against `values`; nothing if it cannot say."""
+    faults = []
+    for value in values:
+        try:
+            device.check_value(value)
+        except ValueError as error:
+            faults.append(str(error))
+    return faults
