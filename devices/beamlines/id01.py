@@ -1,7 +1,7 @@
 """A simulated beamline of full-field diffraction microscopy, modelled on the ESRF's ID01.
 
-A crystal stands in the beam at its Bragg angle; a lens of beryllium behind it makes a picture of the reflected beam on a
-camera far away. Numbers without a source are plausible for such a beamline and are not measurements of the real one.
+A crystal stands in the beam at its Bragg angle; a lens of beryllium behind it makes a picture of the reflected beam on
+a camera far away. Numbers without a source are plausible for such a beamline, not measurements of the real one.
 
 ``python -m devices.beamlines.id01 PATH`` writes its signals as JSON; ``profiles/id01/signals.json`` was made so.
 """
@@ -69,7 +69,11 @@ class CompoundLens(Device):
     thickness = Cpt(Quantity, value=1.0, units="mm", precision=2, writable=False, kind=Kind.config)
     """Of one lens, at its rim."""
     length = Cpt(
-        Derived, compute=lambda lens: lens.number.get() * lens.thickness.get(), units="mm", precision=1, kind=Kind.config
+        Derived,
+        compute=lambda lens: lens.number.get() * lens.thickness.get(),
+        units="mm",
+        precision=1,
+        kind=Kind.config,
     )
     material = Cpt(Quantity, value="Be", writable=False, kind=Kind.config)
     transmission = Cpt(Quantity, value=0.45, precision=2, writable=False, kind=Kind.config)
@@ -128,9 +132,7 @@ class Geometry(Device):
 class CrystalSample(Device):
     """What is known of the crystal: a cubic one whose axis c is at right angles to its surface."""
 
-    unit_cell = Cpt(
-        Quantity, value=np.array([LITHIUM_FLUORIDE] * 3 + [90.0] * 3), writable=False, kind=Kind.config
-    )
+    unit_cell = Cpt(Quantity, value=np.array([LITHIUM_FLUORIDE] * 3 + [90.0] * 3), writable=False, kind=Kind.config)
     """a, b, c in Å, α, β, γ in deg."""
     orientation_matrix = Cpt(Quantity, value=np.eye(3), writable=False, kind=Kind.config)
     """U of Busing and Levy (1967), with all axes at 0."""
@@ -227,9 +229,7 @@ def simulated_id01(
         spacing = LITHIUM_FLUORIDE / ORDER
         return math.degrees(math.asin(front.mono.wavelength.get() / (2 * spacing)))
 
-    eta = SimulatedMotor(
-        name="eta", units="deg", limits=(-2.0, 90.0), position=bragg(), precision=5, velocity=1.0
-    )
+    eta = SimulatedMotor(name="eta", units="deg", limits=(-2.0, 90.0), position=bragg(), precision=5, velocity=1.0)
     delta = SimulatedMotor(
         name="delta", units="deg", limits=(-2.0, 130.0), position=2 * bragg(), precision=4, velocity=1.0
     )

@@ -19,8 +19,8 @@ import numpy as np
 from ophyd import Component as Cpt
 from ophyd import Device, Kind
 
+from devices.diffraction import SILICON_111
 from devices.frontend import FrontEnd, front_end
-from devices.monochromator import SILICON_111
 from devices.quantity import Quantity
 from devices.scenes.powder import LanthanumHexaboride, Pattern
 from devices.sensors import Counter
@@ -32,7 +32,7 @@ PEAK = 4.0e-7
 
 
 class Analyser(Counter):
-    """One channel of the analyser stage: a crystal that passes what the sample diffracts at its angle, and a counter."""
+    """One channel of the analyser stage: a crystal that passes what the sample diffracts at its angle; a counter."""
 
     crystal = Cpt(Quantity, value="Si", writable=False, kind=Kind.config)
     reflection = Cpt(Quantity, value="1 1 1", writable=False, kind=Kind.config)

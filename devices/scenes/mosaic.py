@@ -99,7 +99,5 @@ class MosaicScene:
             raise ValueError(f"the scene was made for frames of {self.crystal.tilt.shape}, asked for {exposure.shape}")
         look = self._look()
         counts = self._rng.normal(OFFSET, READ_NOISE, exposure.shape)
-        counts += self._rng.poisson(
-            look.photons * exposure.time * self._light * self.crystal.reflected(look.offset)
-        )
+        counts += self._rng.poisson(look.photons * exposure.time * self._light * self.crystal.reflected(look.offset))
         return np.clip(np.rint(counts), 0, 65535).astype(np.uint16)

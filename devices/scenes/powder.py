@@ -1,7 +1,7 @@
 """Powder: the diffraction pattern of a powder, from its structure.
 
-Intensities are multiplicity · structure factor² · Lorentz factor, which is 1 / (sin² θ cos θ) for a vertical circle at a
-synchrotron, where the beam is polarised at right angles to it. Lines are pseudo-Voigts whose width follows Caglioti
+Intensities are multiplicity · structure factor² · Lorentz factor, which is 1 / (sin² θ cos θ) for a vertical circle at
+a synchrotron, where the beam is polarised at right angles to it. Lines are pseudo-Voigts whose width follows Caglioti
 (Caglioti, Paoletti and Ricci, Nucl. Instrum. 3 (1958) 223).
 """
 

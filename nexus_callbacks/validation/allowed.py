@@ -125,6 +125,16 @@ ALLOWED: tuple[Allowed, ...] = (
         "nabu looks for the application definition in this attribute, and only there",
     ),
     Allowed(
+        r"sample",
+        r'Values for "n_comp" are not unique|(orientation_matrix|unit_cell): \d+',
+        "NXxbase has one matrix and one cell, NXsample one for each component; nexusformat asks for both shapes",
+    ),
+    Allowed(
+        r"sample/unit_cell",
+        r"Units of NX_LENGTH not specified",
+        "three lengths and three angles: no units fit all of them",
+    ),
+    Allowed(
         r".*",
         r'"@(canSAS_class|version)" is not defined as an attribute in NX\w+',
         "NXcanSAS asks for these attributes, and its readers go by them; nexusformat compares with the base class only",
