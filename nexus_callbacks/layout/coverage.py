@@ -93,7 +93,7 @@ class Coverage:
         mandatory = {o.variable: o.paths[0] for o in self.outcomes if o.mandatory}
         frames = {"frames": dict(self.frames)} if self.frames else {}
         content = {**self.summary(), "mandatory": mandatory, **frames, "variables": variables}
-        return json.dumps(content, ensure_ascii=False)
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
 def coverage_of(definition: Group, outcomes: Iterable[Outcome], frames: Mapping[str, int] | None = None) -> Coverage:
