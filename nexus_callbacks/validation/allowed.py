@@ -135,6 +135,16 @@ ALLOWED: tuple[Allowed, ...] = (
         "ESRF's tomography programs know image_key under this name, too, and nabu under no other",
     ),
     Allowed(
+        r"sample",
+        r'Values for "n_comp" are not unique|(orientation_matrix|unit_cell): \d+',
+        "NXxbase has one matrix and one cell, NXsample one for each component; nexusformat asks for both shapes",
+    ),
+    Allowed(
+        r"sample/unit_cell",
+        r"Units of NX_LENGTH not specified",
+        "three lengths and three angles: no units fit all of them",
+    ),
+    Allowed(
         r".*",
         r'"@(canSAS_class|version)" is not defined as an attribute in NX\w+',
         "NXcanSAS asks for these attributes, and its readers go by them; nexusformat compares with the base class only",
