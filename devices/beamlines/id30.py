@@ -25,6 +25,7 @@ from devices.diffraction import CrystalMonochromator, CrystalRecord, FocusedBeam
 from devices.optics import Attenuator, Slit
 from devices.quantity import Derived, Quantity
 from devices.scenes.crystal import Crystal, Lattice, Pose, Scene, View, random_orientation, rotation, spots
+from devices.scenes.materials import SILICON
 from devices.sensors import BeamMonitor, Hutch
 from devices.shutter import Shutter
 from devices.signals import signals_of
@@ -185,6 +186,7 @@ def simulated_id30(
             centre=(detector.beam_center_x.get(), detector.beam_center_y.get()),
             pixel=PIXEL * 1e-3,
             shape=SHAPE,
+            sensor=(detector.sensor_thickness.get() * 1e-3, SILICON.absorption(mono.energy.get())),
             axis=OMEGA,
             setting=tuple(map(tuple, setting.tolist())),
         )

@@ -2,7 +2,7 @@
 
 Mass attenuation coefficients at 15 and 20 keV from the tables of NIST (Hubbell and Seltzer, NISTIR 5632), densities
 at room temperature. No absorption edge of these elements lies between 15 and 20 keV, so that a power law through
-the two points holds there.
+the two points holds there, and for the light ones, aluminium and silicon, from some 5 to some 30 keV.
 """
 
 from __future__ import annotations
@@ -37,5 +37,6 @@ class Material:
 
 
 ALUMINIUM = Material("Al", 2.699, 7.955, 3.441)
+SILICON = Material("Si", 2.33, 10.34, 4.464)
 IRON = Material("Fe", 7.874, 57.08, 25.68)
 GOLD = Material("Au", 19.32, 164.0, 78.83)

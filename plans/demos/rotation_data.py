@@ -13,7 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.optics import HC
 from devices.scenes.crystal import rotation
+from devices.scenes.materials import SILICON
 from nexus_callbacks.units import conversion
 
 FloatArray = NDArray[np.float64]
@@ -36,7 +38,7 @@ class RotationData:
     wavelength: float
     """Å."""
     origin: FloatArray
-    """Corner of the first pixel, mm."""
+    """Corner of the first pixel, as deep in the sensor as photons come on average, mm."""
     fast: FloatArray
     """From one pixel of a row to the next, mm."""
     slow: FloatArray
@@ -89,13 +91,18 @@ def read_rotation_data(path: Path, entry: str = "entry") -> RotationData:
             if _text(axis.attrs["transformation_type"]) != "translation":
                 raise ValueError(f"{path.name}: a tilted detector ({axis.name}) is more than this demonstration reads")
             offset = offset + _value(axis, "mm") * axis.attrs["vector"]
+        wavelength = _value(beam, "angstrom")
+        if _text(detector["sensor_material"][()]) == SILICON.formula:
+            absorption = SILICON.absorption(HC / wavelength)
+            passed = absorption * _value(detector["sensor_thickness"], "mm")
+            offset[2] += (1 - passed / np.expm1(passed)) / absorption
         return RotationData(
             frames=file[f"{entry}/data/data"][()],
             omega=np.asarray(scanned[()], dtype=float) * _factor(scanned, "deg"),
             width=float(scanned.parent[f"{scanned.name.rpartition('/')[2]}_increment_set"][()]),
             axis=np.asarray(scanned.attrs["vector"]),
             setting=setting,
-            wavelength=_value(beam, "angstrom"),
+            wavelength=wavelength,
             origin=offset,
             fast=_value(fast, "mm") * np.asarray(fast.attrs["vector"]),
             slow=_value(slow, "mm") * np.asarray(slow.attrs["vector"]),
