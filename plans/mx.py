@@ -104,15 +104,7 @@ def rotation_scan(
         "hints": {"dimensions": [[[omega.name], "primary"]]},
         "end_time_estimated": datetime.fromtimestamp(time.time() + seconds, UTC).isoformat(timespec="seconds"),
         "scanType": "continuous",
-        "MX_scanType": "OSC",
-        "MX_numberOfImages": frames,
-        "MX_startImageNumber": 1,
-        "MX_oscillationStart": start_angle,
-        "MX_oscillationRange": oscillation,
-        "MX_oscillationOverlap": 0.0,
-        "MX_axis_start": start_angle,
-        "MX_axis_end": start_angle + frames * oscillation,
-        "MX_axis_range": frames * oscillation,
+        **(_mx_variables(frames, start_angle, oscillation) if technique == "mx" else {}),
         **(md or {}),
     }
 
@@ -130,6 +122,21 @@ def rotation_scan(
 
     # The detector is staged within the run, so that its file is closed when the run's end is told.
     return (yield from bpp.run_wrapper(bpp.finalize_wrapper(staged(), make_safe), md=metadata))
+
+
+def _mx_variables(frames: int, start_angle: float, oscillation: float) -> dict[str, Any]:
+    """What the plan knows, under the names and in the units of ESRF's definition (icat-esrf-definitions 3.8.0)."""
+    return {
+        "MX_scanType": "OSC",
+        "MX_numberOfImages": frames,
+        "MX_startImageNumber": 1,
+        "MX_oscillationStart": start_angle,
+        "MX_oscillationRange": oscillation,
+        "MX_oscillationOverlap": 0.0,
+        "MX_axis_start": start_angle,
+        "MX_axis_end": start_angle + frames * oscillation,
+        "MX_axis_range": frames * oscillation,
+    }
 
 
 def _check(

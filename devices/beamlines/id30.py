@@ -216,7 +216,7 @@ def simulated_id30(
         attenuator=attenuator,
         slit=Slit(name="slit", vertical=0.05, horizontal=0.05),
         i0=i0,
-        beam=FocusedBeam(name="beam"),
+        beam=FocusedBeam(name="beam", width=0.05, height=0.03),
         hutch=Hutch(name="hutch", rng=np.random.default_rng(sensor_seed)),
         resolution=Derived(name="resolution", compute=lambda _: view().resolution(), units="angstrom", precision=3),
         corner_resolution=Derived(

@@ -44,9 +44,13 @@ class RotationData:
     slow: FloatArray
     """From one row to the next, mm."""
 
-    def scattering(self, row: FloatArray, column: FloatArray) -> FloatArray:
-        """Scattering vectors in the laboratory for places on the detector (whole numbers being the middles), 1/Å."""
+    def scattering(self, row: FloatArray, column: FloatArray, source: FloatArray | float = 0.0) -> FloatArray:
+        """Scattering vectors in the laboratory for places on the detector (whole numbers being the middles), 1/Å.
+
+        ``source`` is where the rays come from, mm, one place for each or the middle of the sample.
+        """
         place = self.origin + np.multiply.outer(column + 0.5, self.fast) + np.multiply.outer(row + 0.5, self.slow)
+        place = place - source
         outgoing = place / np.linalg.norm(place, axis=-1, keepdims=True)
         return (outgoing - np.array([0.0, 0.0, 1.0])) / self.wavelength
 
@@ -83,7 +87,8 @@ def read_rotation_data(path: Path, entry: str = "entry") -> RotationData:
         scanned = next(axis for axis in chain if axis.size > 1)
         setting = np.eye(3)
         for axis in chain[: chain.index(scanned)]:
-            setting = rotation(axis.attrs["vector"], _value(axis, "deg")) @ setting
+            if _text(axis.attrs["transformation_type"]) == "rotation":
+                setting = rotation(axis.attrs["vector"], _value(axis, "deg")) @ setting
         beam = instrument["beam/incident_wavelength"]
         offset = np.zeros(3)
         fast, slow = module["fast_pixel_direction"], module["slow_pixel_direction"]
