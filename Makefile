@@ -1,6 +1,7 @@
 # The commands of a checkout; needs python3 (3.11 or later) with venv, and make.
 #
 #   make demo          simulated tomography beamline: scan, file, reconstruction, in demo-data/
+#   make demo DEMO=mx  another technique; all of them: make demos
 #   make test          lint, types, import contracts, tests
 #   make wheel-test    the built wheel, installed elsewhere, runs the demo
 #   make bench         how fast, against what (see benchmarks/README.md); fails nothing
@@ -11,15 +12,19 @@
 
 PYTHON ?= python3
 VENV := .venv
+DEMO ?= tomo
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 PINS := pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: demo test wheel-test bench soak format constraints clean
+.PHONY: demo demos test wheel-test bench soak format constraints clean
 
 demo: $(VENV)/.demo
-	$(BIN)/nexus-callbacks demo tomo -o demo-data
+	$(BIN)/nexus-callbacks demo $(DEMO) -o demo-data
+
+demos: $(VENV)/.demo
+	for name in $$($(BIN)/nexus-callbacks demo --list); do $(BIN)/nexus-callbacks demo "$$name" -o demo-data || exit; done
 
 test: $(VENV)/.test
 	$(BIN)/ruff check
@@ -69,10 +74,11 @@ wheel-test: $(VENV)/.venv
 	$(PYTHON) -m venv env && \
 	wheel=$$(echo ./nexus_callbacks-*.whl) && \
 	env/bin/python $(PIP_INSTALL) "$$wheel[demo]" && \
-	env/bin/nexus-callbacks demo tomo -o made --json > demo.json && \
-	cat demo.json && \
-	env/bin/python -c 'import json; found = json.load(open("demo.json")); assert found["valid"] is True, found' && \
-	env/bin/nexus-callbacks validate "$$(env/bin/python -c 'import json; print(json.load(open("demo.json"))["dataset_file"])')" && \
+	for name in $$(env/bin/nexus-callbacks demo --list); do \
+	  echo "demo $$name" && env/bin/nexus-callbacks demo "$$name" -o "made/$$name" --json > "$$name.json" 2> "$$name.log" || \
+	    { cat "$$name.log" "$$name.json"; exit 1; }; \
+	  env/bin/nexus-callbacks validate "$$(env/bin/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["dataset_file"])' "$$name.json")" || exit 1; \
+	done && \
 	echo "The wheel works."
 
 constraints:

@@ -6,7 +6,12 @@
 - ``stages``: motors
 - ``shutter``: the fast shutter
 - ``sensors``: vacuum gauges, thermometers, diode
+- ``monochromator``: a pair of silicon crystals
+- ``monitor``: counts the beam during each exposure
+- ``frontend``: what diffraction and scattering beamlines have upstream of the sample
+- ``azimuthal``: reduces frames to curves while they are taken
 - ``detectors``: a camera that writes its frames itself
+- ``radiotherapy``: collimator, ion chambers, film and goniometer of microbeam radiation therapy
 - ``signals``: what devices say of their signals before a scan
 - ``scenes``: the physics that simulated detectors see
 - ``beamlines``: simulated beamlines, put together of all these

@@ -47,7 +47,7 @@ class Attenuator(Device):
     Parameters
     ----------
     mono
-        Says the energy at which the foils attenuate.
+        A monochromator, whose ``energy`` (eV) is that at which the foils attenuate.
     foils
         Thickness of each foil, mm, for the slots 1, 2, …
     distance
@@ -64,7 +64,7 @@ class Attenuator(Device):
     def __init__(
         self,
         *args: Any,
-        mono: Multilayer,
+        mono: Any,
         foils: tuple[float, ...],
         distance: float,
         material: Material = ALUMINIUM,

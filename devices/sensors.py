@@ -1,12 +1,14 @@
-"""Sensors: gauges and meters that are only read."""
+"""Sensors: gauges and meters that are only read, and counters."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from ophyd import Component as Cpt
 from ophyd import Device, Kind
+from ophyd.status import Status
 
 from devices.quantity import Derived, Quantity
 
@@ -38,6 +40,34 @@ class Hutch(Device):
     def __init__(self, *args: Any, rng: np.random.Generator, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.rng = rng
+
+
+class Counter(Device):
+    """A counter behind a diode or an ionisation chamber: photons in a preset time, with the noise of counting.
+
+    Parameters
+    ----------
+    rate
+        Asked at every trigger for photons per second.
+    rng
+        The noise comes from it.
+    """
+
+    exposure_time = Cpt(Quantity, value=0.1, units="s", precision=4, limits=(0.0001, 60.0), kind=Kind.config)
+    counts = Cpt(Quantity, value=0, writable=False, kind=Kind.hinted)
+    """Photons in the last exposure, a pure number."""
+
+    def __init__(self, *args: Any, rate: Callable[[], float], rng: np.random.Generator, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rate = rate
+        self._rng = rng
+
+    def trigger(self) -> Status:
+        """Count once; in the simulation that takes no time."""
+        self.counts.put(int(self._rng.poisson(self._rate() * self.exposure_time.get())), force=True)
+        status = Status(self)
+        status.set_finished()
+        return status
 
 
 class BeamMonitor(Device):

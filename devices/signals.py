@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from nexus_callbacks.beamline.bindings import Signals
+from nexus_callbacks.beamline.bindings import Signals, write_signals
 
 
 def signals_of(*devices: Any) -> Signals:
@@ -21,3 +24,23 @@ def signals_of(*devices: Any) -> Signals:
         if fields:
             config.setdefault(device.name, {}).update(fields)
     return Signals(data, config)
+
+
+def signals_command(beamline: str, make: Callable[[str], Any], arguments: Sequence[str]) -> int:
+    """Write the signals of a simulated beamline to a path; the exit status.
+
+    Parameters
+    ----------
+    beamline
+        Name of its module, for the usage.
+    make
+        Makes the beamline, given a folder for its detectors.
+    arguments
+        What was typed: the path alone.
+    """
+    if len(arguments) != 1:
+        sys.stderr.write(f"usage: python -m devices.beamlines.{beamline} PATH\n")
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        write_signals(arguments[0], signals_of(*make(folder).devices))
+    return 0

@@ -49,6 +49,8 @@ class DataKey:
     """What else is to be kept beside the values (:func:`described`)."""
     fields: tuple[tuple[str, str], ...] = ()
     """Name and type of each field of a structured array; ``dtype_numpy`` is None then."""
+    source: str = ""
+    """Where the device says that it comes from, an address of a control system or something else."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def _data_key(name: str, spec: Mapping[str, Any], owners: Mapping[str, str]) -> 
         device=spec.get("object_name") or owners.get(name, ""),
         attributes=described(spec),
         fields=_fields(dtype_numpy) if isinstance(dtype_numpy, list | tuple) else (),
+        source=str(spec.get("source") or ""),
     )
 
 
@@ -195,12 +198,19 @@ def configured(stream: Stream, device: str, name: str) -> tuple[Any, str | None]
 
 
 def lookup(document: Document, path: str) -> Any:
-    """Value under a dotted path of a document, None where it is missing."""
+    """Value under a dotted path of a document, None where it is missing; a number picks from a list.
+
+    >>> lookup({"motors": ["sz", "sy"]}, "motors.1")
+    'sy'
+    """
     value: Any = document
     for part in path.split("."):
-        if not isinstance(value, Mapping) or part not in value:
+        if isinstance(value, list | tuple) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, Mapping) and part in value:
+            value = value[part]
+        else:
             return None
-        value = value[part]
     return value
 
 

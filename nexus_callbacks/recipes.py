@@ -7,7 +7,7 @@ the scan; a run only picks its technique.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from importlib.metadata import version
@@ -18,19 +18,25 @@ from zoneinfo import ZoneInfo
 from nexus_callbacks import documents, techniques
 from nexus_callbacks.beamline import axes, bindings, naming
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals
+from nexus_callbacks.beamline.pairs import paired
 from nexus_callbacks.beamline.profile import Files
-from nexus_callbacks.definitions.definition import Group
+from nexus_callbacks.beamline.prospects import Prospect, prospects
+from nexus_callbacks.beamline.sources import Source
+from nexus_callbacks.definitions.definition import Group, merge
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
 from nexus_callbacks.layout.layout import Recipe
+from nexus_callbacks.layout.subentry import Part
 from nexus_callbacks.techniques import Loaded
 
 BASE = "base"
 """The shipped definition of runs without a profile, or with a profile that names none."""
+NO_TECHNIQUE = "-"
+"""Stands for runs without a technique where techniques are named."""
 
 
 _VERSION = version("nexus-callbacks")  # Read once: asking takes 1 ms, and every run wants it twice.
-NO_EFFECT = ("catalogues", "tango")
+NO_EFFECT = ("catalogues",)
 """Keys of a profile that are read and checked, but do nothing yet."""
 
 
@@ -60,6 +66,8 @@ class _Shape:
     loaded: Loaded
     bindings: Mapping[str, Binding]
     columns: frozenset[str]
+    own: Group | None = None
+    """The technique's definition alone, which shapes a subentry where the technique is a further one."""
 
 
 class Recipes:
@@ -94,6 +102,7 @@ class Recipes:
                     signals = bindings.read_signals(beside)
                 except FaultError as error:
                     faults += error.faults
+        self._signals = signals
         self._shapes: dict[str | None, _Shape] = {}
         self._check(signals, faults)
 
@@ -113,21 +122,27 @@ class Recipes:
         return bool(self.profile and self.profile.files.master)
 
     def _check(self, signals: Signals | None, faults: list[Fault]) -> None:
-        trees: dict[str, Group] = {}
-        for name in (None, *(self.profile.techniques if self.profile else ())):
-            loaded, found = techniques.read(*self._asked(name))
+        asked = (None, *(self.profile.techniques if self.profile else ()))
+        read = {name: self._read(name) for name in asked}
+        everywhere = {v for loaded, _ in read.values() if loaded for v in loaded.definition.variables()}
+        complete = not any(found for _, found in read.values())
+        for name, (loaded, unreadable) in read.items():
+            found = list(unreadable)
             if loaded and self.profile:
-                complete = not found
-                tree, misplaced = axes.placed(self.profile.axes, loaded.definition)
-                loaded, found = replace(loaded, definition=tree), [*found, *misplaced]
-                trees[name or "-"] = tree
                 found += bindings.check(
-                    self.profile, loaded.definition, signals, name, loaded.bindings, complete=complete
+                    self.profile,
+                    loaded.definition,
+                    signals,
+                    name,
+                    loaded.bindings,
+                    elsewhere=everywhere,
+                    complete=complete,
                 )
             if loaded and not found:
                 self._shapes[name] = self._shape_of(loaded, name)
             faults += [fault for fault in found if fault not in faults]
         if self.profile:
+            trees = {name or NO_TECHNIQUE: loaded.definition for name, (loaded, _) in read.items() if loaded}
             faults += axes.unknown(self.profile.axes, self.profile.place, trees)
         if faults:
             raise FaultError(faults)
@@ -145,6 +160,14 @@ class Recipes:
             if getattr(profile, key):
                 self.remarks.append(f"{profile.place(key)}: '{key}:' has no effect in this release")
 
+    def _read(self, technique: str | None) -> tuple[Loaded | None, list[Fault]]:
+        """The definition of a technique's runs, with the axes that the profile gives to its groups."""
+        loaded, faults = techniques.read(*self._asked(technique))
+        if loaded is None or self.profile is None:
+            return loaded, faults
+        tree, misplaced = axes.placed(self.profile.axes, loaded.definition)
+        return replace(loaded, definition=tree), [*faults, *misplaced]
+
     def _asked(self, technique: str | None) -> tuple[list[str], Path, list[Place | None]]:
         """Definitions of a technique's runs, the folder of local ones, and where each is asked for."""
         profile = self.profile
@@ -159,20 +182,43 @@ class Recipes:
     def _shape_of(self, loaded: Loaded, technique: str | None) -> _Shape:
         merged = bindings.merge_bindings(loaded.bindings, self.profile, technique)
         own = self.profile.techniques.get(technique, {}) if self.profile and technique else {}
-        known = {name: value for name, value in merged.items() if name in loaded.definition.variables()}
+        variables = loaded.definition.variables()
+        found = paired(merged.values(), loaded.definition)
+        known = {binding.variable: binding for binding in found if binding.variable in variables}
+        columns = frozenset(name for name in own if name in known and not known[name].convert)
         chains = axes.columns(self.profile.axes) if self.profile else frozenset()
-        return _Shape(loaded, known, frozenset(own) | chains)
+        alone = None
+        if technique and self.profile:
+            tree, _ = axes.placed(self.profile.axes, techniques.load([technique], self.profile.folder).definition)
+            alone = merge(tree, loaded.definition.holding(self._joined(loaded)))
+        return _Shape(loaded, known, columns | chains, alone)
+
+    def _joined(self, loaded: Loaded) -> list[str]:
+        """Variables which tell of all techniques of a run side by side."""
+        of_all = [*loaded.bindings, *([self.profile] if self.profile else [])]
+        return list(dict.fromkeys(name for each in of_all for name in each.joined))
 
     def claims(self) -> dict[str, Claim]:
-        """Technique (``-`` for runs without one) → which of its variables have a source."""
+        """Technique (:data:`NO_TECHNIQUE` for runs without one) → which of its variables have a source."""
         found = {}
         for name in (None, *(self.profile.techniques if self.profile else ())):
             shape = self._shapes[name]
             variables = shape.loaded.definition.variables()
             mandatory = (v for v, fields in variables.items() if any(field.mandatory for _, field in fields))
             missing = tuple(variable for variable in mandatory if variable not in shape.bindings)
-            found[name or "-"] = Claim(len(shape.bindings), len(variables), missing)
+            found[name or NO_TECHNIQUE] = Claim(len(shape.bindings), len(variables), missing)
         return found
+
+    def prospects(self, technique: str | None) -> tuple[Prospect, ...]:
+        """Every variable of a technique's definition (None: of runs without one) and where it will come from.
+
+        Raises
+        ------
+        KeyError
+            The profile has no such technique.
+        """
+        shape = self._shapes[technique]
+        return prospects(shape.loaded.definition, shape.bindings, shape.columns, self._signals)
 
     def wanted_paths(self, start: Document, data_root: Path) -> Paths:
         """Where the files of a run should go, as the profile says.
@@ -217,27 +263,55 @@ class Recipes:
         FaultError
             The start document names a technique which the profile does not have.
         """
-        named = documents.techniques(start) if self.profile else ()
-        place = Place("start document")
-        if len(named) > 1:
-            message = f"several techniques in one run ({', '.join(named)}) cannot be written yet"
-            raise FaultError([Fault(message, place, "name one technique")])
-        technique = named[0] if named else None
-        if self.profile and technique and technique not in self.profile.techniques:
-            known = ", ".join(self.profile.techniques) or "none"
-            message = f"technique {technique!r} is not in the profile, which has: {known}"
-            raise FaultError([Fault(message, place, f"add it under 'techniques:' of {self.profile.path}")])
-        shape = self._shapes[technique]
+        named = tuple(dict.fromkeys(documents.techniques(start))) if self.profile else ()
+        self._refuse_unknown(named)
+        first, *further = [self._shapes[name] for name in named or (None,)]
+        parts = []
+        for name, shape in zip(named[1:], further, strict=True):
+            assert shape.own is not None  # Only runs without a technique have none.
+            variables = shape.own.variables()
+            known = {variable: each for variable, each in shape.bindings.items() if variable in variables}
+            home = name.removesuffix(".xml").rpartition("/")[2]
+            parts.append(Part(home, shape.own, known, shape.columns, self._facts(start, path, name)))
         return Recipe(
-            tree=shape.loaded.definition,
-            bindings=shape.bindings,
-            columns=shape.columns,
-            facts=self._facts(start, path, technique),
+            tree=first.loaded.definition,
+            bindings=self._together(first, further) if further else first.bindings,
+            columns=first.columns.union(*(shape.columns - first.bindings.keys() for shape in further)),
+            facts=self._facts(start, path, " ".join(named) or None),
             zone=self.zone,
-            sources=shape.loaded.sources,
+            sources=list(dict.fromkeys(source for shape in (first, *further) for source in shape.loaded.sources)),
             version=_VERSION,
             entry=entry,
+            further=parts,
         )
+
+    def _together(self, first: _Shape, further: Sequence[_Shape]) -> Mapping[str, Binding]:
+        """The bindings of the entry of a run of several techniques.
+
+        Those of the first; what only the others bind of the general definitions (ESRF's groups of those techniques);
+        and the constants of all side by side where a definition wants that (ESRF's technique_pid).
+        """
+        general = self._shapes[None].loaded.definition.variables()
+        found = dict(first.bindings)
+        for shape in further:
+            found = {**{name: each for name, each in shape.bindings.items() if name in general}, **found}
+        for name in self._joined(first.loaded):
+            said = [each.source for shape in (first, *further) if (each := shape.bindings.get(name))]
+            if name in found and all(source.scheme == "const" for source in said):
+                text = " ".join(dict.fromkeys(str(source.value) for source in said))
+                found[name] = replace(found[name], source=Source("const", text, text))
+        return found
+
+    def _refuse_unknown(self, named: Iterable[str]) -> None:
+        faults: list[Fault] = []
+        for technique in named:
+            if self.profile and technique not in self.profile.techniques:
+                known = ", ".join(self.profile.techniques) or "none"
+                message = f"technique {technique!r} is not in the profile, which has: {known}"
+                remedy = f"add it under 'techniques:' of {self.profile.path}"
+                faults.append(Fault(message, Place("start document"), remedy))
+        if faults:
+            raise FaultError(faults)
 
     def _facts(self, start: Document, path: Path, technique: str | None) -> dict[str, Any]:
         """What the writer knows of a run, for sources ``run:NAME``; a fact without a value is None."""

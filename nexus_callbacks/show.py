@@ -1,7 +1,8 @@
-"""Show: files, coverage and validation as a person wants to see them in a terminal."""
+"""Show: files, definitions and coverage as a person wants to see them in a terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from nexus_callbacks.beamline.prospects import Prospect
+from nexus_callbacks.definitions import nxdl
+from nexus_callbacks.definitions.definition import Field, Group, Link
 from nexus_callbacks.layout.coverage import Coverage
 
 LONG = 30
@@ -58,6 +62,75 @@ def _leaf(name: str, dataset: h5py.Dataset) -> Text:
     return Text.assemble(name, (f" {shape} {dataset.dtype}", "magenta"), of_units, (of_files, "cyan"))
 
 
+def definition(group: Group) -> Tree:
+    """The tree of a definition: classes, variables, units, what is mandatory, deprecated or read at the end."""
+    root = Tree(Text.assemble((group.name, "bold"), f" [{group.nx_class}]"))
+    _definition_branch(root, group)
+    return root
+
+
+def _definition_branch(tree: Tree, group: Group) -> None:
+    for name, text in group.attributes:
+        tree.add(Text.assemble(f"@{name} = ", (text, "green")))
+    for child in group.children:
+        if isinstance(child, Group):
+            _definition_branch(tree.add(Text.assemble((child.name, "bold"), f" [{child.nx_class}]")), child)
+        elif isinstance(child, Link):
+            tree.add(Text(f"{child.name} → {child.target}", style="cyan"))
+        else:
+            tree.add(_field_line(child))
+
+
+def _field_line(field: Field) -> Text:
+    text = Text(field.name)
+    if field.text:
+        text.append(" = ")
+        text.append(field.text, "magenta" if field.variable is not None else "green")
+    text.append(f" {field.nx_type}" + (f" {field.units}" if field.units else ""))
+    text.append(f", {field.record}" if field.record else "")
+    text.append(" mandatory" if field.mandatory else "", "bold")
+    text.append(f" deprecated: {field.deprecated}" if field.deprecated else "", "dim")
+    for name, value in field.attributes:
+        text.append(f" @{name} = ")
+        text.append(value, "green")
+    return text
+
+
+def nexus_class(found: nxdl.Definition) -> Tree:
+    """The tree of a NeXus class or application definition: what is required, types, units, allowed values."""
+    kind = "application definition" if found.category == "application" else "base class"
+    extends = f", extends {found.extends}" if found.extends else ""
+    root = Tree(Text.assemble((found.name, "bold"), f" {kind}{extends}"))
+    for attribute in found.attributes:
+        root.add(_nexus_line(f"@{attribute.name}", attribute))
+    _nexus_branch(root, found.children)
+    return root
+
+
+def _nexus_branch(tree: Tree, nodes: Iterable[nxdl.Node]) -> None:
+    for node in nodes:
+        if isinstance(node, nxdl.Link):
+            tree.add(Text(f"{node.name} → {node.target}", style="cyan"))
+        elif isinstance(node, nxdl.Choice):
+            _nexus_branch(tree.add(Text.assemble((node.name, "bold"), " one of")), node.options)
+        elif isinstance(node, nxdl.Group):
+            branch = tree.add(_nexus_line(f"{node.name or '…'} [{node.nx_class}]", node))
+            _nexus_branch(branch, node.children)
+        else:
+            tree.add(_nexus_line(node.name, node))
+
+
+def _nexus_line(name: str, node: nxdl.Group | nxdl.Field | nxdl.Attribute) -> Text:
+    text = Text(name)
+    if isinstance(node, nxdl.Field):
+        text.append(f" {node.type}" + (f" {node.units}" if node.units else ""))
+    text.append(f" {node.presence}" if node.presence != "optional" else "", "bold")
+    if not isinstance(node, nxdl.Group) and node.enumeration:
+        text.append(f" = {' | '.join(node.enumeration.items)}" + (" | …" if node.enumeration.open else ""), "green")
+    text.append(f" deprecated: {node.deprecated}" if node.deprecated else "", "dim")
+    return text
+
+
 def coverage(found: Coverage, console: Console, every: bool = False) -> None:
     """How much of a definition is filled, from where, and what is not although somebody claimed it."""
     missing = found.missing_mandatory
@@ -73,9 +146,35 @@ def coverage(found: Coverage, console: Console, every: bool = False) -> None:
     for name in ("variable", "from", "units", "remark"):
         table.add_column(name, overflow="fold")
     for outcome in rows:
-        arrow = outcome.unit_from != outcome.unit_to and outcome.unit_from and outcome.unit_to
-        units = f"{outcome.unit_from} → {outcome.unit_to}" if arrow else outcome.unit_to or ""
+        units = _conversion(outcome.unit_from, outcome.unit_to)
         remark = outcome.reason or (f"deprecated: {outcome.deprecated}" if outcome.deprecated else "")
         origin = Text(outcome.origin) if outcome.filled else Text("absent", "red")
         table.add_row(Text(outcome.variable), origin, Text(units), Text(remark))
     console.print(table)
+
+
+def prospects(found: Sequence[Prospect], console: Console, every: bool = False) -> None:
+    """Where the variables of a definition will come from; those that nobody asks for are counted, or listed too."""
+    listed = [p for p in found if every or p.listed]
+    missing = [p.variable for p in found if p.mandatory and not p.source]
+    console.print(f"{sum(bool(p.source) for p in found)} of {len(found)} variables have a source", markup=False)
+    style = "bold red" if missing else "green"
+    told = f"mandatory variables without a source: {', '.join(missing) or 'none'}"
+    console.print(told, style=style, markup=False, soft_wrap=True)
+    table = Table(box=None, header_style="bold")
+    for name in ("variable", "from", "reading", "units", "remark"):
+        table.add_column(name, overflow="fold")
+    for each in listed:
+        mandatory = "mandatory" if each.mandatory else ""
+        deprecated = f"deprecated: {each.deprecated}" if each.deprecated else ""
+        remark = "; ".join(filter(None, (mandatory, each.remark, deprecated)))
+        source = Text(each.source) if each.source else Text("nowhere", "red" if each.mandatory else "dim")
+        units = _conversion(each.unit_from, each.unit_to)
+        table.add_row(Text(each.variable), source, Text(each.record), Text(units), Text(remark))
+    console.print(table)
+    if len(listed) < len(found):
+        console.print(f"{len(found) - len(listed)} more, which nobody asks for (--all lists them)", style="dim")
+
+
+def _conversion(unit_from: str | None, unit_to: str | None) -> str:
+    return f"{unit_from} → {unit_to}" if unit_from and unit_to and unit_from != unit_to else unit_to or ""

@@ -14,6 +14,7 @@ from bluesky.utils import Msg
 from numpy.typing import NDArray
 
 from devices.shutter import CLOSED, OPEN
+from plans.limits import refused
 
 PROJECTION, FLAT, DARK = 0, 1, 2
 """What a frame is, as NXtomo's ``image_key`` counts (NXDL v2026.01)."""
@@ -260,22 +261,11 @@ def _checked_angles(beamline: TomoBeamline, **given: Any) -> NDArray[np.float64]
     angles: NDArray[np.float64] = (
         given["start_angle"] + np.arange(projections, dtype=float) * given["scan_range"] / projections
     )
-    faults += _refused(beamline.srot, float(angles[0]), float(angles[-1]))
+    faults += refused(beamline.srot, float(angles[0]), float(angles[-1]))
     if given["flats"]:
-        faults += _refused(beamline.sy, beamline.sy.position + given["y_step"])
+        faults += refused(beamline.sy, beamline.sy.position + given["y_step"])
     if given["exposure_time"] is not None:
-        faults += _refused(beamline.camera.exposure_time, given["exposure_time"])
+        faults += refused(beamline.camera.exposure_time, given["exposure_time"])
     if faults:
         raise ValueError("tomo_scan: " + "; ".join(faults))
     return angles
-
-
-def _refused(device: Any, *values: float) -> list[str]:
-    """What `device` says against `values`; nothing if it cannot say."""
-    faults: list[str] = []
-    for value in values:
-        try:
-            device.check_value(value)
-        except ValueError as error:
-            faults.append(str(error))
-    return faults

@@ -5,7 +5,9 @@ doctest does with ELLIPSIS and NORMALIZE_WHITESPACE. A cell without such a block
 """
 
 import doctest
+import os
 import re
+import sys
 from pathlib import Path
 
 import jupytext
@@ -54,7 +56,9 @@ def check(source, folder):
 
 
 @pytest.mark.parametrize("path", sorted(TUTORIALS.glob("*.md")), ids=lambda path: path.stem)
-def test_a_tutorial_runs_and_prints_what_it_says(path, tmp_path):
+def test_a_tutorial_runs_and_prints_what_it_says(path, tmp_path, monkeypatch):
+    # A reader has the environment activated, so that the command is found.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     check(path.read_text(encoding="utf-8"), tmp_path)
 
 

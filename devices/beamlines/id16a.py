@@ -21,9 +21,10 @@ import numpy as np
 from devices.detectors import FrameCamera
 from devices.optics import Attenuator, Geometry, KirkpatrickBaez, Multilayer, ScintillatorOptics, Slit
 from devices.quantity import Quantity
-from devices.scenes.phantom import GRID, Phantom, gold_in_iron
+from devices.scenes.phantom import GRID, gold_in_iron
+from devices.scenes.pinhole import DivergentBeam, Foil, PinholeScene
 from devices.scenes.tomography import Pose, Scene
-from devices.sensors import BeamMonitor, Hutch, VacuumGauge
+from devices.sensors import BeamMonitor, Counter, Hutch, VacuumGauge
 from devices.shutter import Shutter
 from devices.signals import signals_of
 from devices.source import StorageRing, Undulator
@@ -34,6 +35,35 @@ SHAPE = (GRID, GRID)
 """Rows and columns of a frame."""
 SX = 20.0
 """Where sx stands, mm behind the focus: magnification 60, pixels of 50 nm."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a scene is made for: given to the function that makes it, before anything has moved."""
+
+    seed: int
+    """For the sample itself."""
+    pose: Callable[[], Pose]
+    """Where the sample stands, to be asked for every frame."""
+    rng: np.random.Generator
+    """For the noise."""
+    pixel: float
+    """Size of a pixel at the sample, mm."""
+    energy: float
+    """eV."""
+    divergence: tuple[float, float]
+    """Of the beam behind the focus, horizontally and vertically, mrad."""
+
+
+def grain(around: Surroundings) -> Scene:
+    """A grain of iron and gold, as absorption tomography sees it."""
+    return Scene(gold_in_iron(around.seed, GRID * around.pixel, around.energy), around.pose, around.rng, SHAPE)
+
+
+def pinhole(around: Surroundings) -> PinholeScene:
+    """A hole of 10 μm in a foil, to map the beam with."""
+    beam = DivergentBeam(*around.divergence)
+    return PinholeScene(Foil(radius=0.005), beam, around.pose, around.rng, SHAPE)
 
 
 @dataclass(frozen=True)
@@ -65,7 +95,11 @@ class Beamline:
     vacuum: VacuumGauge
     hutch: Hutch
     i0: BeamMonitor
-    phantom: Phantom
+    ic: Counter
+    """Ionisation chamber before the shutter."""
+    it: Counter
+    """Diode behind the sample."""
+    phantom: Any
     """What the sample is made of: the truth, for comparison only."""
 
     @property
@@ -76,7 +110,7 @@ class Beamline:
     @property
     def detectors(self) -> list[Any]:
         """What takes data during a scan."""
-        return [self.camera]
+        return [self.camera, self.ic, self.it]
 
     @property
     def files(self) -> list[Path]:
@@ -110,7 +144,10 @@ class Beamline:
 
 
 def simulated_id16a(
-    directory: Path | str | Callable[[], Path], seed: int = 2015, clock: Callable[[], float] = time.time
+    directory: Path | str | Callable[[], Path],
+    seed: int = 2015,
+    clock: Callable[[], float] = time.time,
+    sample: Callable[[Surroundings], Scene] = grain,
 ) -> Beamline:
     """The beamline, ready to scan: sample in the beam, shutter closed.
 
@@ -123,8 +160,10 @@ def simulated_id16a(
         the decay of the machine current.
     clock
         Time for the machine current, s.
+    sample
+        Makes what camera and diode see.
     """
-    sample_seed, noise_seed, sensor_seed = np.random.SeedSequence(seed).spawn(3)
+    sample_seed, noise_seed, sensor_seed, counter_seed = np.random.SeedSequence(seed).spawn(4)
     sensors = np.random.default_rng(sensor_seed)
 
     ring = StorageRing(name="ring", clock=clock)
@@ -156,9 +195,6 @@ def simulated_id16a(
     physical_pixel = 24.0
     geometry = Geometry(name="geometry", sx=sx, optics=optics, physical_pixel=physical_pixel)
 
-    pixel = geometry.pixel_size.get() * 1e-3
-    phantom = gold_in_iron(int(sample_seed.generate_state(1)[0]), GRID * pixel, mono.energy.get())
-
     def pose() -> Pose:
         return Pose(
             angle=srot.position,
@@ -166,9 +202,23 @@ def simulated_id16a(
             up=sz.position,
             pixel=geometry.pixel_size.get() * 1e-3,
             beam=i0.relative() if shutter.is_open else 0.0,
+            along=geometry.source_sample_distance.get(),
+            propagation=geometry.propagation_distance.get(),
         )
 
-    scene = Scene(phantom, pose, np.random.default_rng(noise_seed), SHAPE)
+    scene = sample(
+        Surroundings(
+            seed=int(sample_seed.generate_state(1)[0]),
+            pose=pose,
+            rng=np.random.default_rng(noise_seed),
+            pixel=geometry.pixel_size.get() * 1e-3,
+            energy=mono.energy.get(),
+            divergence=(kb.divergence_horizontal.get(), kb.divergence_vertical.get()),
+        )
+    )
+    counting = np.random.default_rng(counter_seed)
+    ic = Counter(name="ic", rate=i0.flux_now, rng=counting)
+    it = Counter(name="it", rate=lambda: i0.flux_now() * scene.share() if shutter.is_open else 0.0, rng=counting)
     folder = directory if callable(directory) else Path(directory)
     camera = FrameCamera(name="frelon", directory=folder, image=scene, shape=SHAPE, pixel=physical_pixel)
     return Beamline(
@@ -191,7 +241,9 @@ def simulated_id16a(
         vacuum=VacuumGauge(name="vacuum", pressure=2.4e-7, rng=sensors),
         hutch=Hutch(name="hutch", rng=sensors),
         i0=i0,
-        phantom=phantom,
+        ic=ic,
+        it=it,
+        phantom=scene.phantom,
     )
 
 

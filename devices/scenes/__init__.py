@@ -2,5 +2,10 @@
 
 - ``materials``: densities and absorption coefficients
 - ``phantom``: a grain of iron with inclusions, and its projections
+- ``pinhole``: a hole in a foil, with which the beam is mapped
 - ``tomography``: frames of a phantom in an X-ray microscope
+- ``spheres``: small-angle scattering of spheres in water
+- ``powder``: the diffraction pattern of a powder
+- ``mosaic``: a crystal of tilted blocks, seen through an X-ray lens
+- ``microbeams``: the dose that an array of microbeams leaves in water
 """

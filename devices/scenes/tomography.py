@@ -1,6 +1,6 @@
 """Scene: what the simulated camera sees, frame by frame.
 
-A frame in counts is Poisson(flat · exp(-absorbed)) + dark, clipped to 16 bits. The flat is the beam (a smooth spot,
+A frame in counts is Poisson(flat · intensity) + dark, clipped to 16 bits. The flat is the beam (a smooth spot,
 with the horizontal stripes that a multilayer leaves) times the sensitivity of each pixel; it follows machine current,
 attenuators and exposure time. The dark is an offset, a current that grows with the exposure, and read-out noise.
 """
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from devices.detectors import Exposure
-from devices.scenes.phantom import Phantom
 
 OFFSET = 98.0
 """Counts of a dark frame of no exposure."""
@@ -40,6 +40,10 @@ class Pose:
     """Size of a pixel at the sample, mm."""
     beam: float
     """Beam as a share of what 200 mA gives with nothing in the beam; 0 with the shutter closed."""
+    along: float = 0.0
+    """Distance behind the focus, mm."""
+    propagation: float = 0.0
+    """Effective propagation distance from sample to detector, mm; 0 shows the sample's mere shadow."""
 
 
 class Scene:
@@ -48,7 +52,7 @@ class Scene:
     Parameters
     ----------
     phantom
-        What stands in the beam.
+        What stands in the beam: a :class:`~devices.scenes.phantom.Phantom`, or what a derived scene takes.
     pose
         Called for every frame.
     rng
@@ -56,7 +60,7 @@ class Scene:
     """
 
     def __init__(
-        self, phantom: Phantom, pose: Callable[[], Pose], rng: np.random.Generator, shape: tuple[int, int] = (128, 128)
+        self, phantom: Any, pose: Callable[[], Pose], rng: np.random.Generator, shape: tuple[int, int] = (128, 128)
     ) -> None:
         self.phantom = phantom
         self.shape = shape
@@ -72,15 +76,28 @@ class Scene:
         counts = self._rng.normal(OFFSET + DARK_CURRENT * exposure.time, READ_NOISE, self.shape)
         if pose.beam > 0:
             expected = self.flat * (FULL * exposure.time * pose.beam)
-            counts += self._rng.poisson(expected * np.exp(-self.absorbed(pose)))
+            counts += self._rng.poisson(expected * self.intensity(pose))
         return np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
+
+    def share(self) -> float:
+        """How much of the beam in the field of view passes the sample now, from 0 to 1."""
+        return float(self.intensity(self._pose()).mean())
+
+    def intensity(self, pose: Pose) -> NDArray[np.float64]:
+        """Intensity at each pixel over that of the empty beam, shape (ny, nx)."""
+        passed: NDArray[np.float64] = np.exp(-self.absorbed(pose))
+        return passed
 
     def absorbed(self, pose: Pose) -> NDArray[np.float64]:
         """Absorption along each pixel's ray, a pure number, shape (ny, nx); row 0 is the top of the sample."""
+        return self.phantom.absorbed(np.deg2rad(pose.angle), *self.rays(pose))
+
+    def rays(self, pose: Pose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where each column's and each row's ray passes the sample, across and up, mm from its middle."""
         rows, columns = self.shape
         t = (np.arange(columns) - (columns - 1) / 2) * pose.pixel - pose.across
         z = ((rows - 1) / 2 - np.arange(rows)) * pose.pixel - pose.up
-        return self.phantom.absorbed(np.deg2rad(pose.angle), t, z)
+        return t, z
 
 
 def flat_field(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:

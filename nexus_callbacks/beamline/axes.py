@@ -75,7 +75,8 @@ def columns(axes: Axes) -> frozenset[str]:
 
 
 def _binding(name: str, spec: Spec, place: Place) -> Binding:
-    return Binding(name, spec.source, spec.unit, spec.record, spec.convert, place)
+    convert, table = spec.convert or (None, ())
+    return Binding(name, spec.source, spec.unit, spec.record, convert, table, spec.default, place)
 
 
 def check(axes: Axes, place: Places) -> list[Fault]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from nexus_callbacks import units
 from nexus_callbacks.beamline import conversions
+from nexus_callbacks.beamline.pairs import paired
 from nexus_callbacks.beamline.profile import Bindings, Profile, merge_bindings
 from nexus_callbacks.beamline.signals import Signals
-from nexus_callbacks.beamline.sources import NOT_YET, Binding, Source, nearest
+from nexus_callbacks.beamline.sources import CONTROL, Binding, Source, nearest
 from nexus_callbacks.definitions.definition import Field, Group
 from nexus_callbacks.faults import Fault
 from nexus_callbacks.values import as_nexus
@@ -20,6 +22,7 @@ def check(
     signals: Signals | None = None,
     technique: str | None = None,
     shipped: Sequence[Bindings] = (),
+    elsewhere: Collection[str] = (),
     complete: bool = True,
 ) -> list[Fault]:
     """What is wrong with a profile for one technique, or for runs without one.
@@ -32,23 +35,32 @@ def check(
         What the devices have; None leaves data keys, configuration fields and their units unchecked.
     shipped
         Default bindings. A definition need not have their variables: they serve several.
+    elsewhere
+        Variables of the profile's other techniques, which a binding for every run may serve.
     complete
         The definition is all that the profile asked for; else no variable is called unknown.
     """
     variables = definition.variables()
-    own = [*profile.general(), *(profile.columns(technique) if technique else ())]
+    general = paired(profile.general(), definition)
+    own = [*general, *(paired(profile.columns(technique), definition) if technique else ())]
     # An axis of a group that this definition does not have belongs to another technique.
     own += [binding for binding in profile.positions() if binding.variable in variables]
     faults = []
     for binding in own:
         if binding.variable not in variables:
-            if not complete:
+            if not complete or (binding in general and binding.variable in elsewhere):
                 continue
             message = f"unknown variable {binding.variable!r}"
             faults.append(Fault(message, binding.place, nearest(binding.variable, variables)))
         elif binding.source.scheme == "const":
-            faults += _check_constant(binding, variables[binding.variable])
-    for binding in merge_bindings(shipped, profile, technique).values():
+            faults += _check_constants(binding, [binding.source.value], variables[binding.variable])
+        elif binding.default is not None or binding.table:
+            typed = [binding.default] if binding.default is not None else [value for _, value in binding.table]
+            faults += _check_constants(binding, typed, variables[binding.variable])
+    for index, name in enumerate(profile.joined if complete else ()):
+        if name not in variables:
+            faults.append(Fault(f"unknown variable {name!r}", profile.place("joined", index), nearest(name, variables)))
+    for binding in paired(merge_bindings(shipped, profile, technique).values(), definition):
         fields = [field for _, field in variables.get(binding.variable, ())]
         if binding in own or fields:
             wanted = list(dict.fromkeys(field.units for field in fields if field.units))
@@ -56,12 +68,14 @@ def check(
     return list(dict.fromkeys(faults))
 
 
-def _check_constant(binding: Binding, fields: Iterable[tuple[str, Field]]) -> list[Fault]:
+def _check_constants(binding: Binding, values: Iterable[Any], fields: Iterable[tuple[str, Field]]) -> list[Fault]:
+    """What of the values that were typed does not fit the definition's type; the first of each field."""
     for _, field in fields:
-        try:
-            as_nexus(binding.source.value, field.nx_type)
-        except ValueError as error:
-            return [Fault(f"{binding.variable}: {error}", binding.place, f"the definition says {field.nx_type}")]
+        for value in values:
+            try:
+                as_nexus(value, field.nx_type)
+            except ValueError as error:
+                return [Fault(f"{binding.variable}: {error}", binding.place, f"the definition says {field.nx_type}")]
     return []
 
 
@@ -70,10 +84,23 @@ def _check_binding(binding: Binding, wanted: Iterable[str], signals: Signals | N
     if binding.unit is not None and not units.known(binding.unit):
         message = f"{binding.variable}: unknown unit {binding.unit!r}"
         return [*faults, Fault(message, binding.place, "write it as pint knows it, for example mm, deg or 1/s")]
-    given = binding.unit or _units(binding.source, signals)
-    if given is None or binding.convert in conversions.WITHOUT_UNIT:
+    if binding.convert in conversions.WITHOUT_UNIT:
         return faults
-    who = f"the profile says {given!r}" if binding.unit else f"{str(binding.source)!r} has units {given!r}"
+    if binding.convert == "difference":
+        return [*faults, *_check_units(binding, "s", "a difference of times is in 's'", wanted)]
+    if binding.unit:
+        return [*faults, *_check_units(binding, binding.unit, f"the profile says {binding.unit!r}", wanted)]
+    # The members of a list have a unit each, which stands beside their values.
+    for source in _sources(binding.source) if binding.source.scheme != "list" else ():
+        given = units_of(source, signals)
+        if given is not None:
+            faults += _check_units(binding, given, f"{str(source)!r} has units {given!r}", wanted)
+    return faults
+
+
+def _check_units(binding: Binding, given: str, who: str, wanted: Iterable[str]) -> list[Fault]:
+    """Faults of the units that come from somewhere (`who`) against those of the definition."""
+    faults = []
     for unit in wanted:
         if not units.known(unit):
             # The definition is at fault, and only the profile's reader is here to be told.
@@ -91,9 +118,6 @@ def _sources(source: Source) -> list[Source]:
 
 
 def _check_source(source: Source, binding: Binding, signals: Signals | None) -> list[Fault]:
-    if source.scheme in NOT_YET:
-        message = f"{binding.variable}: {str(source)!r} cannot be read yet in this release"
-        return [Fault(message, binding.place, "take the value from a baseline device, as data:KEY")]
     if signals is None:
         return []
     if source.scheme == "data" and source.rest not in signals.data:
@@ -102,11 +126,11 @@ def _check_source(source: Source, binding: Binding, signals: Signals | None) -> 
     if source.scheme == "config":
         device, _, name = source.rest.partition(".")
         if device not in signals.config:
-            message = f"{binding.variable}: no device {device!r} has configuration"
+            message = f"{_owner(binding)}: no device {device!r} has configuration"
             return [Fault(message, binding.place, nearest(device, signals.config))]
         if signals.configuration(device, name) is None:
             known = [key.removeprefix(f"{device}_") for key in signals.config[device]]
-            message = f"{binding.variable}: {device!r} has no configuration field {name!r}"
+            message = f"{_owner(binding)}: {device!r} has no configuration field {name!r}"
             return [Fault(message, binding.place, nearest(name, known))]
     return []
 
@@ -116,10 +140,13 @@ def _owner(binding: Binding) -> str:
     return binding.variable.rpartition("_")[0] if binding.source.scheme == "list" else binding.variable
 
 
-def _units(source: Source, signals: Signals | None) -> str | None:
-    found = None
+def units_of(source: Source, signals: Signals | None) -> str | None:
+    """Units that a device gives for a data key or a configuration field; None where it gives none, or nobody knows."""
+    found: Mapping[str, Any] | None = None
     if signals is not None and source.scheme == "data":
         found = signals.data.get(source.rest, {})
+    elif signals is not None and source.scheme in CONTROL:
+        found = signals.at(str(source))
     elif signals is not None and source.scheme == "config":
         device, _, name = source.rest.partition(".")
         found = signals.configuration(device, name)

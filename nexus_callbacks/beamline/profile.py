@@ -9,7 +9,8 @@ import copy
 import math
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -19,8 +20,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from nexus_callbacks import units
-from nexus_callbacks.beamline import axes, conversions, naming, sources, yaml_lines
-from nexus_callbacks.beamline.sources import Binding, Source, SourceFault, nearest
+from nexus_callbacks.beamline import addresses, axes, conversions, naming, sources, yaml_lines
+from nexus_callbacks.beamline.sources import READ, Binding, Source, SourceFault, nearest
 from nexus_callbacks.definitions.definition import Record
 from nexus_callbacks.faults import Fault, FaultError, Place
 
@@ -43,10 +44,33 @@ def _source(value: Any) -> Source:
         raise _fault(str(error), error.remedy) from error
 
 
+def _sources(value: Any) -> Source:
+    """One source, or a list of them as one of the scheme ``several``."""
+    if not isinstance(value, list):
+        return _source(value)
+    if not value:
+        raise _fault("an empty list of sources")
+    return Source("several", items=tuple((str(number), _source(item)) for number, item in enumerate(value)))
+
+
 def _member(source: Source) -> Source:
-    if source.scheme != "data":
-        raise _fault(f"a list takes data keys, got {str(source)!r}", "write data:KEY")
+    if source.scheme not in (*READ, "config"):
+        remedy = "write data:KEY, tango:…, epics:… or config:DEVICE.FIELD"
+        raise _fault(f"a list takes what devices have, got {str(source)!r}", remedy)
     return source
+
+
+def _device(value: str) -> str:
+    try:
+        return addresses.device(value)
+    except SourceFault as error:
+        raise _fault(str(error), error.remedy) from error
+
+
+def _short_name(value: str) -> str:
+    if not value or set("/:# ") & set(value):
+        raise _fault(f"{value!r} is no short name", "write one word without / : # or a space")
+    return value
 
 
 def _constant(value: Any) -> Any:
@@ -75,10 +99,26 @@ def _direction(value: Any) -> tuple[float, ...]:
     return tuple(part / length for part in vector)
 
 
-def _conversion(value: Any) -> Any:
-    if value not in conversions.NAMES:
-        raise _fault(f"unknown conversion {value!r}", nearest(str(value), conversions.NAMES))
-    return value
+Table = tuple[tuple[str, Any], ...]
+
+
+def _conversion(value: Any) -> tuple[str, Table]:
+    """Name of a conversion, and its table if it is a lookup."""
+    if isinstance(value, tuple):
+        return value
+    name, table = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else (value, None)
+    if name == "lookup" and isinstance(table, dict) and table:
+        rows = [(conversions.word(yaml_lines.scalar(key)), _constant(item)) for key, item in table.items()]
+        if len(dict(rows)) < len(rows):
+            raise _fault("a value stands twice in the table")
+        return "lookup", tuple(rows)
+    if name == "lookup":
+        raise _fault("a lookup wants a table", "write as: {lookup: {1: Bragg, 2: Laue}}")
+    if not isinstance(name, str) or name not in conversions.NAMES:
+        raise _fault(f"unknown conversion {name!r}", nearest(str(name), conversions.NAMES))
+    if isinstance(value, dict):
+        raise _fault(f"{name!r} takes nothing", f"write as: {name}")
+    return name, ()
 
 
 def _zone(value: str) -> str:
@@ -111,9 +151,12 @@ def _template(value: str) -> str:
     return value
 
 
-AnySource = Annotated[Source, BeforeValidator(_source)]
+AnySource = Annotated[Source, BeforeValidator(_sources)]
 Member = Annotated[Source, BeforeValidator(_source), AfterValidator(_member)]
 Constant = Annotated[Any, BeforeValidator(_constant)]
+Conversion = Annotated[tuple[str, Table], BeforeValidator(_conversion)]
+TangoDevice = Annotated[str, AfterValidator(_device)]
+ShortName = Annotated[str, AfterValidator(_short_name)]
 Template = Annotated[str, AfterValidator(_template)]
 Zone = Annotated[str, AfterValidator(_zone)]
 
@@ -126,10 +169,13 @@ class Spec(BaseModel):
     model_config = _CONFIG
 
     source: AnySource = Field(alias="from")
+    """A source, or a list of them, of which ``as:`` makes one value."""
     unit: str | None = Field(default=None, min_length=1)
     """Unit in which the source speaks."""
     record: Literal["initial", "final"] | None = None
-    convert: Annotated[str, BeforeValidator(_conversion)] | None = Field(default=None, alias="as")
+    convert: Conversion | None = Field(default=None, alias="as")
+    default: Constant | None = None
+    """What a ``start:`` source gives where the start document does not have it."""
 
 
 def _spec(value: Any) -> Any:
@@ -137,9 +183,23 @@ def _spec(value: Any) -> Any:
 
 
 def _checked(spec: Spec) -> Spec:
-    if spec.convert and spec.source.scheme != "data":
-        raise _fault(f"'as: {spec.convert}' wants a data key, got {str(spec.source)!r}")
-    if spec.convert and spec.record:
+    scheme, name = spec.source.scheme, spec.convert[0] if spec.convert else None
+    number = len(spec.source.items)
+    if spec.default is not None and scheme != "start":
+        raise _fault(
+            f"'default' wants a start: source, got {str(spec.source)!r}",
+            "leave it out: what a device did not give is absent",
+        )
+    if number and name in (None, "lookup"):
+        remedy = "add one of as: list, join, min, max, mean, count, first, last, difference"
+        raise _fault(f"{number} sources make no single value", remedy)
+    if name == "difference" and number != 2:
+        raise _fault("a difference is that of two times", "write {from: [start:time, stop:time], as: difference}")
+    if name == "difference" and spec.unit:
+        raise _fault("a difference of times is in s", "leave 'unit' out")
+    if name not in (None, "lookup") and scheme in ("const", "run"):
+        raise _fault(f"'as: {name}' wants many values, got {str(spec.source)!r}")
+    if name not in (None, "lookup") and spec.record and not number:
         raise _fault("'as' takes the whole column, 'record' one reading", "keep one of them")
     return spec
 
@@ -226,7 +286,14 @@ class Bindings(BaseModel):
     values: dict[str, AnySpec] = {}
     """Variable → source of one value."""
     lists: dict[str, dict[str, Member]] = {}
-    """X → names and data keys, which fill X_name and X_value in one order."""
+    """X → names and sources, which fill X_name and X_value in one order.
+
+    X may also be the variable that holds the ``name`` of an NXpositioner or NXsensor; that of its ``value`` is then
+    found in the definition (:mod:`nexus_callbacks.beamline.pairs`).
+    """
+
+    joined: list[str] = []
+    """Variables that hold, in a run of several techniques, the constants of all of them, separated by spaces."""
 
     _text: yaml_lines.Text = PrivateAttr(default_factory=lambda: yaml_lines.Text(""))
 
@@ -244,6 +311,11 @@ class Bindings(BaseModel):
         """Where something stands in the file: ``place("values", "SR_Current")``."""
         return self._text.place(*location)
 
+    @property
+    def short_names(self) -> Mapping[str, str]:
+        """Short name → Tango device, for ``tango:`` sources."""
+        return {}
+
     def general(self) -> list[Binding]:
         """The bindings that hold for every run, in the order of the sections."""
         found = [
@@ -256,14 +328,30 @@ class Bindings(BaseModel):
         ]
         found += [self._binding(name, spec, "values") for name, spec in self.values.items()]
         for name, members in self.lists.items():
-            place, items = self.place("lists", name), tuple(members.items())
+            place = self.place("lists", name)
+            items = tuple((label, self._resolved(member)) for label, member in members.items())
             found.append(Binding(f"{name}_name", Source("list", "names", items=items), place=place))
             found.append(Binding(f"{name}_value", Source("list", "values", items=items), place=place))
         return found
 
     def _binding(self, name: str, spec: Spec, *section: str) -> Binding:
         record: Record | None = spec.record
-        return Binding(name, spec.source, spec.unit, record, spec.convert, self.place(*section, name))
+        convert, table = spec.convert or (None, ())
+        place = self.place(*section, name)
+        return Binding(name, self._resolved(spec.source), spec.unit, record, convert, table, spec.default, place)
+
+    def _resolved(self, source: Source) -> Source:
+        try:
+            return addresses.resolve(source, self.short_names)
+        except SourceFault:  # Told when the file was read.
+            return source
+
+    def typed(self) -> list[tuple[Source, tuple[str, ...]]]:
+        """Every source as it was typed, and where: the keys from the top of the file."""
+        found: list[tuple[Source, tuple[str, ...]]] = [(s.source, ("values", n)) for n, s in self.values.items()]
+        for name, members in self.lists.items():
+            found += [(member, ("lists", name, label)) for label, member in members.items()]
+        return found
 
 
 class Profile(Bindings):
@@ -276,8 +364,8 @@ class Profile(Bindings):
     files: Files = Files()
     definitions: list[str] = []
     """Shipped names or paths relative to the profile's folder."""
-    tango: dict[str, str] = {}
-    """Short name → device."""
+    tango: dict[ShortName, TangoDevice] = {}
+    """Short name → device, ``host:port/domain/family/member`` or the beginning of it."""
     read: Read = Read()
     roots: dict[str, str] = {}
     """A detector's own path prefix → ours."""
@@ -290,6 +378,20 @@ class Profile(Bindings):
     """Group → the axes that carry it, from the floor up."""
     runs: dict[str, RunRule] = {}
 
+    @property
+    def short_names(self) -> Mapping[str, str]:
+        """Short name → Tango device, for ``tango:`` sources."""
+        return self.tango
+
+    def typed(self) -> list[tuple[Source, tuple[str, ...]]]:
+        """Every source as it was typed, and where: the keys from the top of the file."""
+        found = super().typed()
+        for technique, own in self.techniques.items():
+            found += [(spec.source, ("techniques", technique, name)) for name, spec in own.items()]
+        for group, chain in self.axes.items():
+            found += [(axis.source, ("axes", group, name)) for name, axis in chain.items()]
+        return found
+
     def columns(self, technique: str) -> list[Binding]:
         """What one technique binds besides the general bindings."""
         own = self.techniques.get(technique, {})
@@ -297,7 +399,8 @@ class Profile(Bindings):
 
     def positions(self) -> list[Binding]:
         """Where the position of each axis is found."""
-        return axes.bindings(self.axes, self.place)
+        found = axes.bindings(self.axes, self.place)
+        return [replace(binding, source=self._resolved(binding.source)) for binding in found]
 
     def bindings(self, *techniques: str) -> dict[str, Binding]:
         """Variable → binding of this profile alone, for runs of these techniques."""
@@ -400,7 +503,7 @@ def _read(path: Path, model: type[Model]) -> tuple[Model | None, list[Fault]]:
             return None, faults
         found = rest
     found._text = text
-    return found, [*faults, *_claimed_twice(found), *_chained(found)]
+    return found, [*faults, *_unresolved(found), *_claimed_twice(found), *_chained(found)]
 
 
 def _validated(value: Any, model: type[Model]) -> Model | None:
@@ -451,6 +554,18 @@ def _keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
         if len(pattern) == len(outer) and all(p in ("*", part) for p, part in zip(pattern, outer, strict=True)):
             model = inner
     return [known.alias or name for name, known in model.model_fields.items()]
+
+
+def _unresolved(found: Bindings) -> list[Fault]:
+    """Addresses of control systems that are none."""
+    faults = []
+    for source, location in found.typed():
+        for member in addresses.control_sources(source):
+            try:
+                addresses.resolve(member, found.short_names)
+            except SourceFault as error:
+                faults.append(Fault(f"{'.'.join(location)}: {error}", found.place(*location), error.remedy))
+    return faults
 
 
 def _chained(found: Bindings) -> list[Fault]:

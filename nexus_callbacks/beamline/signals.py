@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_callbacks import documents
+from nexus_callbacks.beamline.addresses import normal
 from nexus_callbacks.faults import Fault, FaultError, Place
 
 DataKeys = Mapping[str, Mapping[str, Any]]
@@ -30,6 +31,11 @@ class Signals:
         """Description of a configuration field, by its key or its key less ``DEVICE_``; None if there is none."""
         fields = self.config.get(device, {})
         return next((fields[key] for key in (name, f"{device}_{name}") if key in fields), None)
+
+    def at(self, address: str) -> Mapping[str, Any] | None:
+        """Description of the data key that comes from an address of a control system; None if there is none."""
+        wanted = normal(address)
+        return next((spec for spec in self.data.values() if normal(str(spec.get("source") or "")) == wanted), None)
 
 
 def read_signals(path: str | Path) -> Signals:

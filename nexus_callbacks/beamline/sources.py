@@ -2,7 +2,9 @@
 
 A source is typed as SCHEME:REST. Schemes: ``data`` (a data key of the documents), ``config`` (DEVICE.FIELD of the
 descriptors), ``start`` and ``stop`` (a dotted path in that document), ``run`` (a fact that the writer knows),
-``const``, ``tango`` and ``epics``. ``list`` is made by a profile's ``lists:`` and is not typed.
+``const``, ``tango`` (``tango://host:port/domain/family/member/attribute``, the same less ``//``, or a short name of the
+profile's ``tango:`` and the rest) and ``epics`` (a process variable). ``list`` is made by a profile's ``lists:`` and
+``several`` by a list after ``from:``; they are not typed.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from nexus_callbacks.definitions.definition import Record
 from nexus_callbacks.faults import Place
 
 SCHEMES = ("data", "config", "start", "stop", "run", "const", "tango", "epics")
-NOT_YET = ("tango", "epics")
-"""Schemes that are understood but cannot be read in this release."""
+CONTROL = ("tango", "epics")
+"""Schemes of control systems: what they name is read by a device, most often of the baseline."""
+READ = ("data", *CONTROL)
+"""Schemes of what stands in the rows of a stream."""
 FACTS = ("file", "folder", "name", "software", "technique", "beamline", "facility", "python")
 """What ``run:`` knows: path of the dataset file, its folder, its stem, program names and versions, …"""
 
@@ -33,9 +37,11 @@ class Source:
     value: Any = None
     """Value of a ``const``, a number or bool where the text is one."""
     items: tuple[tuple[str, Source], ...] = ()
-    """Members of a ``list`` in order: name, ``data`` source."""
+    """Members of a ``list`` or of ``several`` in order: name (a number for ``several``), source."""
 
     def __str__(self) -> str:
+        if self.scheme == "several":
+            return ", ".join(str(item) for _, item in self.items)
         return f"{self.scheme}:{self.rest}"
 
 
@@ -50,8 +56,19 @@ class Binding:
     record: Record | None = None
     """Which reading is wanted; None leaves it to the definition."""
     convert: str | None = None
-    """One of :data:`nexus_callbacks.beamline.conversions.NAMES`, over the whole column; None takes one reading."""
+    """One of :data:`nexus_callbacks.beamline.conversions.NAMES`; None takes the value as it is."""
+    table: tuple[tuple[str, Any], ...] = ()
+    """Of a ``lookup``: value as :func:`nexus_callbacks.beamline.conversions.word` has it, and what it becomes."""
+    default: Any = None
+    """What holds if the start document does not have it; None leaves the variable absent."""
     place: Place | None = field(default=None, compare=False)
+    remark: str = field(default="", compare=False)
+    """What is to be known of a value that comes by it."""
+
+    @property
+    def of_column(self) -> bool:
+        """Whether the value is made of a whole column, instead of one reading."""
+        return bool(self.convert) and self.convert != "lookup" and self.source.scheme in READ
 
 
 class SourceFault(ValueError):
@@ -85,6 +102,10 @@ def parse(text: str) -> Source:
         raise SourceFault(f"{text!r} names nothing", f"write what follows {scheme}:")
     if scheme == "config" and not all(rest.partition(".")):
         raise SourceFault(f"{text!r} names no field of a device", "write config:DEVICE.FIELD")
+    if scheme == "tango" and "/" not in rest.removeprefix("//"):
+        raise SourceFault(f"{text!r} names no attribute", "write tango:SHORT/ATTRIBUTE, SHORT being under 'tango:'")
+    if scheme in CONTROL and len(rest.split()) > 1:
+        raise SourceFault(f"{text!r} has a space in its address", "write the address alone")
     if scheme == "run" and rest not in FACTS:
         raise SourceFault(f"the writer knows no {rest!r}", nearest(rest, FACTS))
     value = None

@@ -198,6 +198,8 @@ class _Builder:
         if not isinstance(event, ScalarEvent):
             # What a collection as a key holds cannot be placed, so that nothing behind it can be either.
             raise FaultError([*self._text.faults, self._fault("a key must be a plain text", line)])
+        if not _is_text(event.value):
+            raise FaultError([*self._text.faults, self._half(line)])
         level.key, level.skipped = event.value, event.value in mapping
         if level.skipped:
             first = self._text.lines[(*level.location, event.value)]
@@ -205,6 +207,9 @@ class _Builder:
         self._text.lines.setdefault((*level.location, event.value), line)
 
     def _scalar(self, event: ScalarEvent, line: int) -> Any:
+        if not _is_text(event.value):
+            self._text.faults.append(self._half(line))
+            return None
         if event.style not in (None, ""):
             return event.value
         try:
@@ -213,8 +218,16 @@ class _Builder:
             self._text.faults.append(self._fault("a number of too many digits", line))
             return None
 
+    def _half(self, line: int) -> Fault:
+        return self._fault("half of a character (a surrogate)", line, "write the character itself")
+
     def _fault(self, message: str, line: int, remedy: str = "") -> Fault:
         return Fault(message, Place(self._text.source, line), remedy)
+
+
+def _is_text(text: str) -> bool:
+    """Whether this is Unicode text; by its escapes YAML can spell what is none."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def scalar(text: str) -> Any:

@@ -3,6 +3,7 @@
 - ``demo``: the command that runs an experiment on a simulated beamline
 - ``runs``: ``replay``, ``recover``, ``writer``
 - ``files``: ``validate``, ``coverage``, ``relink``
+- ``definitions``: ``definitions list`` and its like
 - ``terminal``: what they share
 
 Exit status: 0 good, 1 the thing looked at is bad, 2 wrong use (a faulty profile, a directory that cannot be
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import typer
 
+from nexus_callbacks.cli import definitions
 from nexus_callbacks.cli.demo import demo
 from nexus_callbacks.cli.files import coverage_of, relink_files, validate_files
 from nexus_callbacks.cli.runs import follow_spool, recover_files, replay_documents
@@ -30,6 +32,7 @@ app.command("writer")(follow_spool)
 app.command("relink")(relink_files)
 app.command("coverage")(coverage_of)
 app.command("replay")(replay_documents)
+app.add_typer(definitions.app, name="definitions")
 
 
 def main() -> None:

@@ -22,9 +22,13 @@ def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the files go.")] = Path("demo-data"),
     profile: Annotated[Path | None, typer.Option(help="A beamline's profile instead of the demo's own.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the simulated noise.")] = 2015,
+    listed: Annotated[bool, typer.Option("--list", help="Only name the demos there are, a line each.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Scan on a simulated beamline, write NeXus files, check them, analyse them and draw a picture."""
+    if listed:
+        print("\n".join(demos.names()))
+        return
     console = console_for(as_json)
     if technique not in demos.names():
         known = ", ".join(demos.names()) or "none is installed"

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from nexus_callbacks import show
+from nexus_callbacks.beamline.sources import nearest
 from nexus_callbacks.cli.terminal import (
     BAD,
     WRONG_USE,
@@ -26,7 +27,7 @@ from nexus_callbacks.faults import FaultError
 from nexus_callbacks.frames.relink import relink
 from nexus_callbacks.layout.coverage import is_being_written
 from nexus_callbacks.layout.coverage import read as read_coverage
-from nexus_callbacks.recipes import Recipes
+from nexus_callbacks.recipes import NO_TECHNIQUE, Recipes
 from nexus_callbacks.validation import validate
 
 
@@ -83,21 +84,28 @@ def relink_files(
 
 def coverage_of(
     file: Annotated[Path | None, typer.Argument(help="A dataset file.")] = None,
-    profile: Annotated[Path | None, typer.Option(help="Check a profile against its definitions instead.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="List the filled variables too.")] = False,
+    profile: Annotated[Path | None, typer.Option(help="A beamline's profile instead: before beam time.")] = None,
+    technique: Annotated[
+        list[str] | None, typer.Option(help="With --profile: list this technique's variables; may be repeated.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="List every variable.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell which variables of the definitions are filled, from where, and which are not and why.
 
-    With --profile nothing is scanned: the profile is read and checked, and all its faults are told.
+    With --profile nothing is scanned: the profile is read and checked, all its faults are told, and with --technique
+    where each variable will come from.
     """
     console = console_for(as_json)
     if (file is None) == (profile is None):
         console.print("Name either a file or a --profile.", style="red")
         raise typer.Exit(WRONG_USE)
     if profile is not None:
-        _check_profile(profile, console, as_json)
+        _check_profile(profile, technique or [], every, console, as_json)
         return
+    if technique:
+        console.print("--technique goes with --profile: a file tells its techniques itself.", style="red")
+        raise typer.Exit(WRONG_USE)
     assert file is not None  # One of the two is given: see above.
     try:
         check_there(file)
@@ -117,21 +125,36 @@ def coverage_of(
         raise typer.Exit(BAD)
 
 
-def _check_profile(profile: Path, console: Console, as_json: bool) -> None:
+def _check_profile(profile: Path, asked: list[str], every: bool, console: Console, as_json: bool) -> None:
+    """Tell where the variables of a profile's techniques will come from; of those asked for, one by one."""
     try:
         recipes = Recipes(profile)
     except FaultError as error:
         refuse(error)
     claims = recipes.claims()
-    for technique, claim in claims.items():
-        who = f"technique {technique}" if technique != "-" else "runs without a technique"
-        console.print(f"{who}: {claim.claimed} of {claim.total} variables have a source", markup=False)
-        if claim.missing_mandatory:
-            names = ", ".join(claim.missing_mandatory)
-            console.print(f"  mandatory variables without a source: {names}", style="bold red", markup=False)
+    unknown = [name for name in asked if name not in claims]
+    if unknown:
+        console.print(f"{profile} has no technique {', '.join(map(repr, unknown))}", style="red", markup=False)
+        console.print(nearest(unknown[0], claims) or f"it has {', '.join(claims)}", markup=False)
+        raise typer.Exit(WRONG_USE)
+    told: dict[str, Any] = {}
+    for technique in asked or claims:
+        claim = claims[technique]
+        found = recipes.prospects(None if technique == NO_TECHNIQUE else technique)
+        who = f"technique {technique}" if technique != NO_TECHNIQUE else "runs without a technique"
+        if asked or every:
+            console.print(who, style="bold", markup=False)
+            show.prospects(found, console, every)
+        else:
+            console.print(f"{who}: {claim.claimed} of {claim.total} variables have a source", markup=False)
+            if claim.missing_mandatory:
+                names = ", ".join(claim.missing_mandatory)
+                console.print(f"  mandatory variables without a source: {names}", style="bold red", markup=False)
+        variables = {p.variable: p.as_dict() for p in found if every or p.listed}
+        told[technique] = {**asdict(claim), "variables": variables}
     for remark in recipes.remarks:
         console.print(remark, markup=False, soft_wrap=True)
     if as_json:
-        print(json.dumps({name: asdict(claim) for name, claim in claims.items()}))
-    if any(claim.missing_mandatory for claim in claims.values()):
+        print(json.dumps(told))
+    if any(claims[name].missing_mandatory for name in told):
         raise typer.Exit(BAD)

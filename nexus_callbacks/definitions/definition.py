@@ -9,11 +9,12 @@ other attributes ESRF's ``hdf5_cfg.xml``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
+from nexus_callbacks.definitions.spelling import Spelling
 from nexus_callbacks.faults import Fault, FaultError, Place
 
 Record = Literal["initial", "final"]
@@ -43,6 +44,7 @@ class Field:
     attributes: tuple[tuple[str, str], ...] = ()
     """Further HDF5 attributes (name, value), as ``<attribute name="…">`` gives them."""
     place: Place | None = field(default=None, compare=False)
+    spelling: Spelling | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def variable(self) -> str | None:
@@ -59,6 +61,7 @@ class Link:
     target: str
     """Path relative to the entry, with or without a leading ``/``."""
     place: Place | None = field(default=None, compare=False)
+    spelling: Spelling | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Group:
     description: str = ""
     attributes: tuple[tuple[str, str], ...] = ()
     place: Place | None = field(default=None, compare=False)
+    spelling: Spelling | None = field(default=None, compare=False, repr=False)
 
     def walk(self, path: str = "") -> Iterator[tuple[str, Group | Field | Link]]:
         """Every node below this group with its path relative to it (``instrument/source/current``)."""
@@ -89,6 +93,17 @@ class Group:
     def variables(self) -> dict[str, list[tuple[str, Field]]]:
         """Variable name → the fields that hold it, with their paths. Not to be changed."""
         return self._variables
+
+    def holding(self, variables: Container[str | None]) -> Group:
+        """The same tree with nothing but the fields of some variables, and the groups that lead to them."""
+        kept: list[Node] = []
+        for child in self.children:
+            if isinstance(child, Group):
+                group = child.holding(variables)
+                kept += [group] if group.children else []
+            elif isinstance(child, Field) and child.variable in variables:
+                kept.append(child)
+        return replace(self, children=tuple(kept))
 
     @cached_property
     def _variables(self) -> dict[str, list[tuple[str, Field]]]:

@@ -151,7 +151,7 @@ def _cover(file: h5py.File, entry: str, path: str, remark: str) -> None:
             told["reason"] = remark
             missing = content.get("missing_mandatory", [])
             content["missing_mandatory"] = [each for each in missing if each != outcome.variable]
-    _rewrite(file, note, json.dumps(content, ensure_ascii=False))
+    _rewrite(file, note, json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
 def _rewrite(file: h5py.File, path: str, text: str) -> None:

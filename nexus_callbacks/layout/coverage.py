@@ -7,8 +7,8 @@ back from it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ class Outcome:
     variable: str
     paths: tuple[str, ...]
     """Where the definition puts it, relative to the entry."""
+    types: tuple[str, ...] = ()
+    """NAPItype at each of the paths; empty where all are NX_CHAR."""
     mandatory: bool = False
     deprecated: str = ""
     claimed: bool = False
@@ -53,6 +55,8 @@ class Coverage:
     outcomes: tuple[Outcome, ...]
     total: int
     """Number of variables in the definition."""
+    frames: Mapping[str, int] = field(default_factory=dict)
+    """Path of each dataset of frames, relative to the entry → how many frames the detector told of."""
 
     @property
     def filled(self) -> int:
@@ -87,13 +91,15 @@ class Coverage:
         # vars(), as asdict() copies level by level, which takes 20 times as long.
         variables = {o.variable: {k: v for k, v in vars(o).items() if v and k != "variable"} for o in self.outcomes}
         mandatory = {o.variable: o.paths[0] for o in self.outcomes if o.mandatory}
-        return json.dumps({**self.summary(), "mandatory": mandatory, "variables": variables}, ensure_ascii=False)
+        frames = {"frames": dict(self.frames)} if self.frames else {}
+        content = {**self.summary(), "mandatory": mandatory, **frames, "variables": variables}
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
-def coverage_of(definition: Group, outcomes: Iterable[Outcome]) -> Coverage:
+def coverage_of(definition: Group, outcomes: Iterable[Outcome], frames: Mapping[str, int] | None = None) -> Coverage:
     """The coverage of a definition, of the outcomes that are worth listing."""
     listed = tuple(o for o in outcomes if o.claimed or o.mandatory or o.filled)
-    return Coverage(listed, total=len(definition.variables()))
+    return Coverage(listed, total=len(definition.variables()), frames=frames or {})
 
 
 def from_json(text: str) -> Coverage:
@@ -111,23 +117,29 @@ def from_json(text: str) -> Coverage:
     variables, total = (content.get(k) if isinstance(content, dict) else None for k in ("variables", "total"))
     if not isinstance(variables, dict) or not isinstance(total, int) or isinstance(total, bool) or total < 0:
         raise ValueError("no object with 'variables' (an object) and 'total' (a whole number)")
-    return Coverage(tuple(_outcome(name, spec) for name, spec in variables.items()), total)
+    frames = content.get("frames", {})
+    if not isinstance(frames, dict) or not all(isinstance(n, int) and not isinstance(n, bool) for n in frames.values()):
+        raise ValueError("'frames' is no object with whole numbers")
+    return Coverage(tuple(_outcome(name, spec) for name, spec in variables.items()), total, frames)
 
 
 def _outcome(variable: str, spec: Any) -> Outcome:
     """The outcome of a variable, or ValueError. Unknown keys are left out: a later release may write more of them."""
     if not isinstance(spec, dict):
         raise ValueError(f"{variable}: expected an object")
-    paths = spec.get("paths", [])
-    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise ValueError(f"{variable}: 'paths' is no list of texts")
+    lists: dict[str, Any] = {}
+    for name in ("paths", "types"):
+        found = spec.get(name, [])
+        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+            raise ValueError(f"{variable}: {name!r} is no list of texts")
+        lists[name] = tuple(found)
     flags = {k: spec[k] for k in ("mandatory", "claimed", "filled") if k in spec}
     texts = {k: spec[k] for k in ("deprecated", "origin", "unit_from", "unit_to", "reason", "record") if k in spec}
     for values, kind in ((flags, bool), (texts, str)):
         for name, value in values.items():
             if not isinstance(value, kind):
                 raise ValueError(f"{variable}: {name!r} is {value!r}, expected a {kind.__name__}")
-    return Outcome(variable, tuple(paths), **flags, **texts)
+    return Outcome(variable, **lists, **flags, **texts)
 
 
 def read(path: str | Path) -> dict[str, Coverage]:

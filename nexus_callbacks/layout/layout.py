@@ -7,7 +7,7 @@ from it, in the order in which they are to be carried out (design, "In one pictu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,7 @@ from nexus_callbacks.layout.coverage import NOTE, Coverage, coverage_of
 from nexus_callbacks.layout.generic import Generic
 from nexus_callbacks.layout.names import Names
 from nexus_callbacks.layout.readings import Readings
+from nexus_callbacks.layout.subentry import Part, Subentry
 from nexus_callbacks.layout.template import Template
 
 PROCESS = "nexus_callbacks"
@@ -44,6 +45,8 @@ class Recipe:
     """Version of nexus_callbacks."""
     entry: str = "entry"
     """Name of the run's entry."""
+    further: Sequence[Part] = ()
+    """What the techniques after the first want, a subentry each."""
 
 
 class Layout:
@@ -58,12 +61,17 @@ class Layout:
         self._template = Template(
             tree, recipe.bindings, columns=recipe.columns, facts=recipe.facts, zone=recipe.zone, entry=entry
         )
+        parts = [(part, names.path(entry, part.name)) for part in recipe.further]
+        self._parts = [Subentry(part, home, recipe.zone) for part, home in parts]
         self._generic = Generic(entry, names, recipe.zone)
+        self._frames: list[additions.Frames] = []
+        self._announced: dict[str, int] = {}
 
     def begin(self, start: Document) -> list[Addition]:
         """What the start document, the profile and the definition's constants give."""
         root = additions.Group(self.entry, self._recipe.tree.nx_class)
-        return [root, *self._template.begin(start), *self._generic.begin(start)]
+        of_parts = [addition for part in self._parts for addition in part.begin(start)]
+        return [root, *self._template.begin(start), *self._generic.begin(start), *of_parts]
 
     def related(self, relative: Document) -> list[Addition]:
         """A link to a run within which this one was made, or to one that was made within this."""
@@ -72,31 +80,48 @@ class Layout:
     def extend(self, descriptor: Document) -> tuple[Stream, list[Addition]]:
         """Columns, frames and configuration of a new stream or of a reconfigured one."""
         stream = documents.stream_of(descriptor)
-        return stream, [*self._template.extend(stream), *self._generic.extend(stream, descriptor)]
+        found = [*self._template.extend(stream), *self._generic.extend(stream, descriptor)]
+        for part in self._parts:
+            part.extend(stream, found)
+        self._frames += [each for each in found if isinstance(each, additions.Frames)]
+        return stream, found
 
     def first(self, stream: str, row: Mapping[str, Any]) -> list[Addition]:
         """What the first row of a stream gives: initial readings."""
-        return [*self._template.first(stream, row), *self._generic.first(stream, row)]
+        of_parts = [addition for part in self._parts for addition in part.first(stream, row)]
+        return [*self._template.first(stream, row), *self._generic.first(stream, row), *of_parts]
 
     def finish(self, stop: Document, readings: Readings) -> list[Addition]:
         """What needs the whole run: final readings, plots, links."""
         found = self._template.finish(stop, readings)
         found = [*found, *self._generic.finish(stop, readings, self._template.detected)]
+        for part in self._parts:
+            found += part.finish(stop, readings)
+        for each in self._frames:
+            told = readings.length(each.stream, each.key) * each.per_row
+            if told:
+                self._announced[each.path.removeprefix(f"{self.entry}/")] = told
         default = self._template.default or self._generic.default
         return [*found, additions.Attribute(self.entry, {"default": default})] if default else found
 
     @property
     def coverage(self) -> Coverage:
-        """Which variables are filled so far."""
-        return coverage_of(self._recipe.tree, self._template.outcomes.values())
+        """Which variables are filled so far; those of a further technique are called ``SUBENTRY/VARIABLE``."""
+        of_parts = [outcome for part in self._parts for outcome in part.outcomes]
+        found = coverage_of(self._recipe.tree, [*self._template.outcomes.values(), *of_parts], self._announced)
+        return replace(found, total=found.total + sum(part.total for part in self._parts))
 
     def lost(self, path: str, reason: str) -> None:
         """Note that the value at a path could not be written after all."""
         self._template.lost(path, reason)
+        for part in self._parts:
+            part.lost(path, reason)
 
     def remark(self, path: str, remark: str) -> None:
         """Note what is to be known of the value at a path."""
         self._template.remark(path, remark)
+        for part in self._parts:
+            part.remark(path, remark)
 
     def account(self) -> list[Addition]:
         """Who wrote the file, from which definitions, and how complete it is: the last that is written."""

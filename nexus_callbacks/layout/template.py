@@ -7,37 +7,30 @@ made when something in it is; what never came is absent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from nexus_callbacks import documents, units
-from nexus_callbacks.beamline import conversions
 from nexus_callbacks.beamline.bindings import Binding
 from nexus_callbacks.definitions import definition
 from nexus_callbacks.documents import DataKey, Document, Stream
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
 from nexus_callbacks.layout.coverage import Outcome
+from nexus_callbacks.layout.origins import Absent, Origins, Value
 from nexus_callbacks.layout.readings import Readings
 from nexus_callbacks.values import as_nexus
 
-
-@dataclass(frozen=True)
-class _Value:
-    """A value on its way into the file."""
-
-    value: Any
-    origin: str
-    """Where it came from, for the coverage."""
-    units: str | None = None
-    """Units that its device gives."""
-    typed: bool = False
-    """A person or the writer gave it, no device: without units it is in the definition's."""
-    attributes: additions.Attributes = field(default_factory=dict)
+ROOT_LINKS = "root_links"
+"""Attribute of a definition's root: ``NAME=PATH …``, what also stands at the file's root; ``/`` is the entry itself."""
+ENTRY = "entry"
+"""Name of the entry of a file's first run."""
+_NOT_WRITTEN = ("default", ROOT_LINKS)
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,8 @@ class Template:
     ----------
     tree
         The merged definition; its root is the entry.
+    entry
+        Absolute path of the entry, or of the subentry that has its shape.
     bindings
         Variable → where its value is found.
     columns
@@ -78,10 +73,9 @@ class Template:
         self._tree = tree
         self._bindings = bindings
         self._columns = columns
-        self._facts = facts
+        self._origins = Origins(facts, zone)
         self._zone = zone
         self._entry = entry
-        self._streams: dict[str, Stream] = {}
         self._groups: dict[str, definition.Group] = {}
         self._made: set[str] = set()
         self._absent: set[str] = set()
@@ -102,6 +96,7 @@ class Template:
             self.outcomes[variable] = Outcome(
                 variable,
                 paths=tuple(path for path, _ in fields),
+                types=_types(node for _, node in fields),
                 mandatory=any(node.mandatory for _, node in fields),
                 deprecated=next((node.deprecated for _, node in fields if node.deprecated), ""),
                 claimed=variable in bindings,
@@ -112,68 +107,53 @@ class Template:
 
     def begin(self, start: Document) -> list[Addition]:
         """Constants of the definition and what the profile, the writer and the start document know."""
-        attributes = {n: attribute_value(n, text) for n, text in self._tree.attributes if n != "default"}
+        attributes = {n: attribute_value(n, text) for n, text in self._tree.attributes if n not in _NOT_WRITTEN}
         if self._tree.description:
             attributes["ESRF_description"] = self._tree.description
         found: list[Addition] = [additions.Attribute(self._entry, attributes)] if attributes else []
         for path, node in self._tree.fields():
             if node.variable is None:
                 found += [*self._parents(path), self._field(path, node, node.text, None)]
+        self._origins.take("start", start)
         for variable, binding in self._bindings.items():
-            scheme = binding.source.scheme
-            if scheme == "const":
-                found += self._fill(variable, _Value(binding.source.value, "const", typed=True))
-            elif scheme == "start":
-                found += self._from_document(variable, start, "start")
-            elif scheme == "run":
-                value = self._facts.get(binding.source.rest)
-                found += self._fill(variable, _Value(value, str(binding.source), typed=True))
+            if binding.source.scheme in ("const", "start", "run"):
+                found += self._gathered(variable, partial(self._origins.initial, row={}))
         return found
 
     def extend(self, stream: Stream) -> list[Addition]:
         """Device configuration, columns and frames of a new stream."""
-        known = self._streams.get(stream.name)
-        self._streams[stream.name] = documents.merged(known, stream) if known else stream
-        new = set(stream.keys) - set(known.keys if known else ())
+        new = self._origins.extend(stream)
         found: list[Addition] = []
-        for variable, binding in self._bindings.items():
-            source = binding.source
-            if self.outcomes[variable].filled or variable in self._growing:
-                continue
-            if source.scheme == "config":
-                device, _, name = source.rest.partition(".")
-                value = documents.configured(stream, device, name)
-                if value is not None:
-                    found += self._fill(variable, _Value(value[0], str(source), value[1]))
-            elif variable in self._columns and stream.name != documents.BASELINE and source.rest in new:
-                found += self._grow(variable, stream)
+        for variable, binding in self._waiting():
+            if binding.source.scheme == "config":
+                found += self._gathered(variable, partial(self._origins.initial, row={}))
+            elif variable in self._columns and stream.name != documents.BASELINE:
+                key = self._origins.key(binding.source, stream.name)
+                found += self._grow(variable, stream, stream.keys[key]) if key in new else []
         return found
 
     def first(self, stream: str, row: Mapping[str, Any]) -> list[Addition]:
         """Initial readings, of the first row of the baseline, which no pause repeats."""
         found: list[Addition] = []
-        for variable, binding in self._bindings.items():
-            wanted = variable not in self._columns and not binding.convert and self._record(variable) == "initial"
-            if wanted and not self.outcomes[variable].filled:
-                found += self._reading(variable, stream, row)
+        for variable, binding in self._waiting():
+            wanted = variable not in self._columns and not binding.of_column and self._record(variable) == "initial"
+            if wanted and stream == documents.BASELINE:
+                # What has no value now may stand in the rows of a scan: the end of the run decides.
+                found += self._gathered(variable, partial(self._origins.initial, row=row), last=False)
         return found
 
     def finish(self, stop: Document, readings: Readings) -> list[Addition]:
         """Final readings, conversions of whole columns, what the stop document knows, and the links."""
         found: list[Addition] = []
-        # A reading of the baseline goes before the rows of a scan.
-        streams = sorted(self._streams, key=lambda name: name != documents.BASELINE)
-        for variable, binding in self._bindings.items():
-            if self.outcomes[variable].filled:
-                continue
-            if variable in self._growing:
-                self._settle(variable, readings)
-            elif binding.source.scheme == "stop":
-                found += self._from_document(variable, stop, "stop")
-            elif binding.convert:
-                found += self._converted(variable, streams, readings)
-            elif binding.source.scheme in ("data", "list"):
-                found += self._recorded(variable, streams, readings)
+        self._origins.take("stop", stop)
+        for variable, binding in self._waiting():
+            if binding.of_column:
+                found += self._gathered(variable, partial(self._origins.of_column, readings=readings))
+            else:
+                record = self._record(variable)
+                found += self._gathered(variable, partial(self._origins.recorded, record=record, readings=readings))
+        for variable in self._growing:
+            self._settle(variable, readings)
         found += self._links()
         for variable, outcome in self.outcomes.items():
             if outcome.claimed and not outcome.filled and not outcome.reason:
@@ -224,6 +204,11 @@ class Template:
         name = dict(self._tree.attributes).get("default", "")
         return name if name in self._made else ""
 
+    @property
+    def filled(self) -> frozenset[str]:
+        """Paths, relative to the entry, of the variables' fields that are in the file."""
+        return frozenset({path for o in self.outcomes.values() if o.filled for path in o.paths} - self._absent)
+
     # -- one variable ----------------------------------------------------------------------------------------------
 
     def _record(self, variable: str) -> definition.Record:
@@ -234,67 +219,26 @@ class Template:
         self.outcomes[variable] = self.outcomes[variable].with_(reason=reason)
         return []
 
-    def _from_document(self, variable: str, document: Document, name: str) -> list[Addition]:
-        source = self._bindings[variable].source
-        value = documents.lookup(document, source.rest)
-        if isinstance(value, Mapping) and "name" in value:
-            value = value["name"]  # A sample may be a record of its own, which stands under its name.
-        if value is None:
-            return self._absence(variable, f"the {name} document has no {source.rest!r}")
-        return self._fill(variable, _Value(value, str(source), typed=True))
+    def _waiting(self) -> list[tuple[str, Binding]]:
+        """The variables that have no value yet."""
+        return [
+            (variable, binding)
+            for variable, binding in self._bindings.items()
+            if not self.outcomes[variable].filled and variable not in self._growing
+        ]
 
-    def _reading(self, variable: str, stream: str, row: Mapping[str, Any]) -> list[Addition]:
-        """One reading of a device, or of the members of a list."""
-        source, keys = self._bindings[variable].source, self._streams[stream].keys
-        label = f"({stream}, {self._record(variable)})"
-        if source.scheme == "list":
-            members = [(name, item.rest) for name, item in source.items if row.get(item.rest) is not None]
-            if not members:
-                return []
-            origin = f"list:{','.join(key for _, key in members)} {label}"
-            if source.rest == "names":
-                return self._fill(variable, _Value([name for name, _ in members], origin))
-            of_members = [(keys[key].units if key in keys else None) or "" for _, key in members]
-            values = [row[key] for _, key in members]
-            return self._fill(variable, _Value(values, origin, attributes={"member_units": of_members}))
-        if source.scheme != "data" or source.rest not in row or source.rest not in keys or keys[source.rest].external:
-            return []
-        return self._fill(variable, _Value(row[source.rest], f"{source} {label}", keys[source.rest].units))
+    def _gathered(self, variable: str, ask: Callable[[Binding], Value | None], last: bool = True) -> list[Addition]:
+        """The value that the documents have for a variable; or why they have none, if it is the last time to ask."""
+        try:
+            value = ask(self._bindings[variable])
+        except Absent as error:
+            return self._absence(variable, str(error)) if last else []
+        return self._fill(variable, value) if value else []
 
-    def _recorded(self, variable: str, streams: Sequence[str], readings: Readings) -> list[Addition]:
-        """The first or last reading, as the definition wants it."""
-        source, final = self._bindings[variable].source, self._record(variable) == "final"
-        keys = {item.rest for _, item in source.items} or {source.rest}
-        for stream in streams:
-            row = readings.last(stream) if final else readings.first(stream)
-            if not keys & row.keys():
-                continue
-            # A baseline that was read once has no final reading: the first must not pass for it.
-            if final and stream == documents.BASELINE and readings.count(stream) < 2:
-                return self._absence(variable, "the run ended before the final reading of the baseline")
-            return self._reading(variable, stream, row)
-        return []
-
-    def _converted(self, variable: str, streams: Sequence[str], readings: Readings) -> list[Addition]:
-        """One value made of a whole column."""
-        binding = self._bindings[variable]
-        key, name = binding.source.rest, str(binding.convert)
-        for stream in reversed(streams):
-            if key not in self._streams[stream].keys or not readings.count(stream):
-                continue
-            origin = f"{binding.source} ({name} of {stream})"
-            try:
-                value = conversions.apply(name, readings.column(stream, key).tolist())
-            except (ValueError, KeyError) as error:
-                return self._absence(variable, f"{origin}: {error}")
-            of_units = None if name in conversions.WITHOUT_UNIT else self._streams[stream].keys[key].units
-            return self._fill(variable, _Value(value, origin, of_units))
-        return []
-
-    def _fill(self, variable: str, value: _Value) -> list[Addition]:
+    def _fill(self, variable: str, value: Value) -> list[Addition]:
         """Put one value into every field of a variable that it fits, or note why it cannot be."""
         given = self._bindings[variable].unit or value.units
-        made, misfits = [], []
+        made, misfits = [], list(value.remarks)
         for slot in self._slots[variable]:
             try:
                 made.append((slot, *_fitted(value, slot.field, given, self._zone)))
@@ -302,14 +246,15 @@ class Template:
                 misfits.append(f"{value.origin}: {error}")
                 self._absent.add(slot.path)
         if not made:
-            self.outcomes[variable] = self.outcomes[variable].with_(reason=misfits[0], unit_from=given)
+            self.outcomes[variable] = self.outcomes[variable].with_(reason=misfits[-1], unit_from=given)
             return []
         found: list[Addition] = []
         for slot, fitted, unit in made:
             found += [*self._parents(slot.path), self._field(slot.path, slot.field, fitted, unit, value.attributes)]
         unit = made[0][2]
-        source = self._bindings[variable].source.scheme
-        final = source == "stop" or self._bindings[variable].convert or self._record(variable) == "final"
+        source = self._bindings[variable].source
+        at_stop = any(each.scheme == "stop" for each in (source, *(item for _, item in source.items)))
+        final = at_stop or self._bindings[variable].of_column or self._record(variable) == "final"
         self._filled(variable, value.origin, given, unit, misfits, "final" if final else "initial")
         return found
 
@@ -330,10 +275,9 @@ class Template:
             filled=True, origin=origin, unit_from=given, unit_to=unit, reason=reason, record=record
         )
 
-    def _grow(self, variable: str, stream: Stream) -> list[Addition]:
+    def _grow(self, variable: str, stream: Stream, key: DataKey) -> list[Addition]:
         """A column or a dataset of frames for every field of a variable; :meth:`_settle` says what became of it."""
         binding, found = self._bindings[variable], []
-        key = stream.keys[binding.source.rest]
         given = binding.unit or key.units
         origin = f"{binding.source} ({stream.name})"
         for slot in self._slots[variable]:
@@ -361,7 +305,7 @@ class Template:
         """Whether a growing dataset came to be."""
         stream, key, given, unit = self._growing[variable]
         slots = self._slots[variable]
-        external = self._streams[stream].keys[key].external
+        external = self._origins.streams[stream].keys[key].external
         if all(slot.path in self._absent for slot in slots):
             return  # The reason is told already.
         if not (readings.length(stream, key) if external else readings.count(stream)):
@@ -411,8 +355,7 @@ class Template:
 
     def _links(self) -> list[Addition]:
         """The definition's links whose target is in the file; an NXdata without its signal is left out whole."""
-        filled = {path for o in self.outcomes.values() if o.filled for path in o.paths} - self._absent
-        there = filled | {path for path, node in self._tree.fields() if node.variable is None} | self._made
+        there = self.filled | {path for path, node in self._tree.fields() if node.variable is None} | self._made
         links = [
             (path, node.target.strip("/")) for path, node in self._tree.walk() if isinstance(node, definition.Link)
         ]
@@ -423,7 +366,27 @@ class Template:
             signal = dict(self._groups[home].attributes).get("signal") if home else None
             if path in alive and (signal is None or f"{home}/{signal}" in alive | there):
                 found += [*self._parents(path), additions.Link(f"{self._entry}/{path}", f"{self._entry}/{target}")]
+        return [*found, *self._root_links(there | alive)]
+
+    def _root_links(self, there: frozenset[str] | set[str]) -> list[Addition]:
+        """Links at the file's root, for programs that look only there (decision 13)."""
+        found: list[Addition] = []
+        if self._entry.split("/")[1] != ENTRY:
+            return found  # Of several runs in a file the first has these names.
+        for pair in dict(self._tree.attributes).get(ROOT_LINKS, "").split():
+            name, _, target = pair.partition("=")
+            target = target.strip("/")
+            if not target:
+                found.append(additions.Link(f"/{name}", self._entry))
+            elif target in there:
+                found.append(additions.Link(f"/{name}", f"{self._entry}/{target}"))
         return found
+
+
+def _types(fields: Iterable[definition.Field]) -> tuple[str, ...]:
+    """NAPItypes of the fields of a variable; empty where all are text, as most are."""
+    found = tuple(field.nx_type for field in fields)
+    return found if set(found) != {"NX_CHAR"} else ()
 
 
 def _idle_subentries(tree: definition.Group, bindings: Mapping[str, Binding]) -> set[str]:
@@ -471,7 +434,44 @@ def frame_shape(key: DataKey) -> tuple[int, tuple[int, ...]]:
     return 1, shape
 
 
-def column_conversion(given: str | None, node: definition.Field) -> additions.Conversion | None:
+@dataclass(frozen=True)
+class Fit:
+    """Makes the values of a growing column what its field wants."""
+
+    scale: units.Conversion | None
+    """None leaves the values in their units."""
+    nx_type: str
+
+    def __call__(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The values in the field's units and type; what is no number stays as it is."""
+        if values.dtype.kind not in "biuf":
+            return values  # A device whose values are not what it announced: kept as they are.
+        if self.scale is not None:
+            values = np.asarray(self.scale(values))
+        if self.nx_type == "NX_FLOAT" and values.dtype.kind != "f":
+            return values.astype(float)
+        if self.nx_type == "NX_INT" and values.dtype.kind == "f" and np.all(np.mod(values, 1) == 0):
+            return values.astype(np.int64)
+        return values
+
+    def suits(self, kind: str) -> bool:
+        """Whether values of one of numpy's kinds are of the field's type as they are."""
+        return kind not in {"NX_FLOAT": tuple("biu"), "NX_INT": ("f",)}.get(self.nx_type, ())
+
+    def may_suit(self, key: DataKey) -> bool:
+        """Whether a device's values can be what the field wants as they come, by what the device announced."""
+        try:
+            kind = np.dtype(key.dtype_numpy).kind if key.dtype_numpy else _KINDS.get(key.dtype, "")
+        except TypeError:  # The device says a word which numpy does not know.
+            kind = ""
+        return self.scale is None and self.suits(kind)
+
+
+_KINDS = {"integer": "i", "boolean": "b"}
+"""event-model's types that leave no doubt; a ``number`` may be of either kind."""
+
+
+def column_conversion(given: str | None, node: definition.Field) -> Fit | None:
     """Units and type of a growing column; None where it is written as it came.
 
     Raises
@@ -482,25 +482,11 @@ def column_conversion(given: str | None, node: definition.Field) -> additions.Co
     scale = units.conversion(given, node.units) if given and node.units else None
     if scale is not None and scale.identity:
         scale = None
-    as_float, as_int = node.nx_type == "NX_FLOAT", node.nx_type == "NX_INT"
-    if scale is None and not as_float and not as_int:
-        return None
-
-    def convert(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if values.dtype.kind not in "biuf":
-            return values  # A device whose values are not what it announced: kept as they are.
-        if scale is not None:
-            values = np.asarray(scale(values))
-        if as_float and values.dtype.kind != "f":
-            return values.astype(float)
-        if as_int and values.dtype.kind == "f" and np.all(np.mod(values, 1) == 0):
-            return values.astype(np.int64)
-        return values
-
-    return convert
+    wants_type = node.nx_type in ("NX_FLOAT", "NX_INT")
+    return Fit(scale, node.nx_type) if scale is not None or wants_type else None
 
 
-def _fitted(value: _Value, node: definition.Field, given: str | None, zone: ZoneInfo | None) -> tuple[Any, str | None]:
+def _fitted(value: Value, node: definition.Field, given: str | None, zone: ZoneInfo | None) -> tuple[Any, str | None]:
     """The value in the type and the units of a field, and those units."""
     want = node.units
     if given is None and value.typed:

@@ -16,6 +16,7 @@ from nexus_callbacks.beamline.profile import Bindings, load_bindings
 from nexus_callbacks.beamline.sources import nearest
 from nexus_callbacks.definitions import esrf_xml
 from nexus_callbacks.definitions.definition import Group, merge
+from nexus_callbacks.definitions.links import circles
 from nexus_callbacks.faults import Fault, FaultError, Place
 
 ESRF = "esrf"
@@ -122,15 +123,17 @@ def read(
     if not trees:
         return None, faults
     try:
-        return Loaded(merge(*trees), bindings, sources), faults
+        merged = merge(*trees)
     except FaultError as error:
         return Loaded(trees[0], bindings, sources), [*faults, *error.faults]
+    # Links of several files may make a circle that none of them has alone.
+    return Loaded(merged, bindings, sources), [*faults, *(circles(merged) if len(trees) > 1 else ())]
 
 
 def _find(name: str, folder: Path, place: Place | None) -> tuple[Path, Path | None, str]:
     """Definition, default bindings and version of what a profile names."""
     if name in names():
-        return definition_path(name), bindings_path(name), _version("icat-esrf-definitions" if name == ESRF else None)
+        return definition_path(name), bindings_path(name), version_of(name)
     by_name = folder / "definitions" / f"{name}.xml"
     path = by_name if by_name.is_file() else folder / name
     if path is not by_name and not name.endswith(".xml"):
@@ -139,9 +142,10 @@ def _find(name: str, folder: Path, place: Place | None) -> tuple[Path, Path | No
     return path, beside if beside.exists() else None, ""
 
 
-def _version(distribution: str | None) -> str:
+def version_of(name: str) -> str:
+    """Version of the package that a shipped definition comes with; empty where that is not installed."""
     try:
-        return version(distribution or "nexus-callbacks")
+        return version("icat-esrf-definitions" if name == ESRF else "nexus-callbacks")
     except PackageNotFoundError:  # Run from a checkout that is not installed.
         return ""
 

@@ -9,7 +9,9 @@
 * links, virtual datasets and external raw storage (:mod:`~nexus_callbacks.validation.links`),
 * chains of axes (:mod:`~nexus_callbacks.validation.axes`),
 * the default plot and every NXdata (:mod:`~nexus_callbacks.validation.plot`),
-* times, units and the definition's mandatory fields (:mod:`~nexus_callbacks.validation.contents`).
+* times and units (:mod:`~nexus_callbacks.validation.contents`),
+* the definition's mandatory fields, types and units, and the number of frames
+  (:mod:`~nexus_callbacks.validation.record`).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 
 import h5py
 
-from nexus_callbacks.validation import axes, contents, links, nxdl, plot, state, survey
+from nexus_callbacks.validation import axes, contents, links, nxdl, plot, record, state, survey
 from nexus_callbacks.validation.nodes import (
     LOCKINGS,
     attribute,
@@ -100,6 +102,8 @@ def _root_findings(file: h5py.File, name: str, entries: list[str]) -> Iterator[F
         if any(fault.severity == "error" for fault in faults):
             return
     node = find(file, name)
+    if node is not None and isinstance(link, h5py.SoftLink) and find(file, str(link.path).split("/")[1]) is not None:
+        return  # A second name of what is looked at in its own entry.
     if isinstance(node, h5py.Group):
         entries.append(name)
         if external:
@@ -127,7 +131,7 @@ def _entry_findings(entry: h5py.Group, shown: str) -> Iterator[Finding]:
 def _checks(entry: h5py.Group) -> Iterator[Finding]:
     stumbles = list(guarded(entry.name, survey.check, entry))
     yield from stumbles
-    for check in (links.check, axes.check, plot.check, contents.check):
+    for check in (links.check, axes.check, plot.check, contents.check, record.check):
         yield from guarded(entry.name, check, entry)
     # nexusformat would stumble, too: it goes round in circles, or is busy for hours.
     if not stumbles and nxdl.available():
@@ -136,4 +140,4 @@ def _checks(entry: h5py.Group) -> Iterator[Finding]:
 
 def _nxdl_findings(entry: h5py.Group) -> Iterator[Finding]:
     file = entry.file
-    yield from nxdl.check(Path(file.filename), entry.name, contents.asked(entry), locking_of(file))
+    yield from nxdl.check(Path(file.filename), entry.name, record.asked(entry), locking_of(file))

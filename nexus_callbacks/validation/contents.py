@@ -1,18 +1,15 @@
-"""Contents: times, units and the fields that the definition calls mandatory."""
+"""Contents: times and units."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 import h5py
 
 from nexus_callbacks import units
-from nexus_callbacks.layout.coverage import NOTE
-from nexus_callbacks.validation.nodes import attribute, find, join, names, shape, text, walk
+from nexus_callbacks.validation.nodes import attribute, find, join, names, text, walk
 from nexus_callbacks.validation.report import Finding, guarded
 
 PERIODS = (("start_time", "end_time"), ("actual_start_date", "actual_end_date"))
@@ -26,14 +23,13 @@ _ISO8601 = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d(:
 
 
 def check(entry: h5py.Group) -> Iterator[Finding]:
-    """Findings on the times, units and mandatory fields of an entry."""
+    """Findings on the times and units of an entry."""
     yield from guarded(entry.name, check_group_times, entry)
     for child in walk(entry):
         if isinstance(child.node, h5py.Group):
             yield from guarded(child.path, check_group_times, child.node)
         elif isinstance(child.node, h5py.Dataset):
             yield from guarded(child.path, check_units, child.node)
-    yield from guarded(join(entry.name, NOTE), check_mandatory, entry)
 
 
 def check_group_times(group: h5py.Group) -> Iterator[Finding]:
@@ -85,57 +81,3 @@ def check_units(dataset: h5py.Dataset) -> Iterator[Finding]:
     written = attribute(dataset, "units")
     if written and not units.known(written):
         yield Finding(dataset.name, "warning", f"the units {written!r} are unknown", "use a name that pint knows")
-
-
-def check_mandatory(entry: h5py.Group) -> Iterator[Finding]:
-    """Findings on the mandatory fields, as the writer recorded them in the entry (``nexus_callbacks/coverage``)."""
-    if find(entry, NOTE) is None:
-        yield Finding(entry.name, "info", "does not say which fields its definition calls mandatory")
-        return
-    record = _record(entry)
-    if record is None:
-        yield Finding(
-            join(entry.name, NOTE),
-            "error",
-            "is no coverage record: a field 'data' with JSON, which has 'mandatory' and 'variables'",
-        )
-        return
-    for variable, where in sorted(record["mandatory"].items()):
-        node = find(entry, where)
-        path = join(entry.name, where)
-        if not isinstance(node, h5py.Dataset):
-            remedy = f"bind {variable} in the beamline's profile"
-            yield Finding(path, "error", f"the mandatory {variable} is missing", remedy)
-        elif 0 in (shape(node) or ()) or shape(node) is None or (text(node) or "").isspace() or text(node) == "":
-            yield Finding(path, "error", f"the mandatory {variable} is empty")
-
-
-def asked(entry: h5py.Group) -> frozenset[str]:
-    """Paths, relative to the entry, of the fields that its definition asked for; empty without a coverage record."""
-    record = _record(entry)
-    if record is None:
-        return frozenset()
-    return frozenset(path for outcome in record["variables"].values() for path in outcome.get("paths", ()))
-
-
-def _record(entry: h5py.Group) -> dict[str, dict[str, Any]] | None:
-    """The parts of the coverage record that are of use here; None if there is none that can be used."""
-    note = find(entry, f"{NOTE}/data")
-    try:
-        content = json.loads(text(note) or "") if isinstance(note, h5py.Dataset) else None
-    except (ValueError, RecursionError):  # no JSON; a number of 5000 digits; 100 000 brackets
-        return None
-    if not isinstance(content, dict):
-        return None
-    mandatory, variables = content.get("mandatory"), content.get("variables", {})
-    if not isinstance(mandatory, dict) or not all(isinstance(v, str) for v in mandatory.values()):
-        return None
-    if not isinstance(variables, dict) or not all(isinstance(v, dict) for v in variables.values()):
-        return None
-    if not all(_texts(v.get("paths", [])) for v in variables.values()):
-        return None
-    return {"mandatory": mandatory, "variables": variables}
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(v, str) for v in value)

@@ -11,13 +11,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import h5py
 
-from nexus_callbacks import units
+from nexus_callbacks.definitions import categories
 from nexus_callbacks.validation import allowed
 from nexus_callbacks.validation.nodes import join
 from nexus_callbacks.validation.report import Finding, Severity
@@ -29,33 +30,10 @@ MISSING = Finding(
     'pip install "nexus-callbacks[validate]"',
 )
 
-# A unit of each of NXDL's unit categories, https://manual.nexusformat.org/nxdl-types.html#unit-categories-allowed;
-# those which allow any unit, or a ratio, are left out.
-CATEGORIES = {
-    "NX_ANGLE": "deg",
-    "NX_AREA": "m**2",
-    "NX_CHARGE": "coulomb",
-    "NX_CROSS_SECTION": "m**2",
-    "NX_CURRENT": "A",
-    "NX_ENERGY": "J",
-    "NX_FREQUENCY": "Hz",
-    "NX_LENGTH": "m",
-    "NX_MASS": "kg",
-    "NX_MASS_DENSITY": "kg/m**3",
-    "NX_PERIOD": "s",
-    "NX_POWER": "W",
-    "NX_PRESSURE": "Pa",
-    "NX_SOLID_ANGLE": "sr",
-    "NX_TEMPERATURE": "K",
-    "NX_TIME": "s",
-    "NX_TIME_OF_FLIGHT": "s",
-    "NX_VOLTAGE": "V",
-    "NX_VOLUME": "m**3",
-    "NX_WAVELENGTH": "m",
-}
-
 # What other modules of this package look into themselves, more strictly: links, times, NXdata.
 _ELSEWHERE = ("This is a broken link to", "The field value is not a valid NX_DATE_TIME")
+
+ONE_OF_SEVERAL = "the application definition asks for one such group, and another one of the entry is as it wants it"
 
 # nexusformat's validators are one to a process.
 _lock = threading.Lock()
@@ -92,18 +70,23 @@ def check(
         nexusformat is not installed.
     """
     validate, tree = _load()
+    subentries: list[str] = []
     with _lock, _collecting(validate, tree, entry, locking) as collector:
         try:
             with tree.NXFile(str(file), "r", locking=locking, recursive=True) as opened:
                 group = opened.readfile()[entry]
                 validate.get_validator(group.nxclass).validate(group)
-                for owner in (group, *_subentries(group)):
+                below = list(_subentries(group))
+                subentries += [each.nxname for each in below]
+                for owner in (group, *below):
                     _check_application(validate, owner, collector)
         # The validator is not made for broken files and raises whatever comes: that is a finding, too.
         except Exception as error:
             collector.add(entry, f"NeXus's validator gave up here: {type(error).__name__}: {error}", "error")
     for path, level, message in dict.fromkeys(collector.messages):
-        yield allowed.sort(Finding(path, level, message), entry, asked)
+        yield allowed.sort(Finding(path, level, message), entry, asked, subentries)
+    for path, _, message in dict.fromkeys(collector.excused):
+        yield Finding(path, "info", message, allowed=ONE_OF_SEVERAL)
 
 
 def _load() -> tuple[ModuleType, ModuleType]:
@@ -135,11 +118,24 @@ def _check_application(validate: ModuleType, group: Any, collector: _Collector) 
     validator.validate(group)
 
 
+@dataclass(frozen=True)
+class _Visit:
+    """A group that was compared with a part of an application definition."""
+
+    asked: int
+    """Which part: one that names no group is compared with every group of its class."""
+    begin: int
+    end: int
+    """Its messages among all of them."""
+
+
 class _Collector:
     """What the validator says, each message with the path it is about."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, Severity, str]] = []
+        self.excused: list[tuple[str, Severity, str]] = []
+        """What was said of a group beside which another one is what the application definition asks for."""
         self._groups: list[str] = []
         """Groups that are being looked at, the innermost last."""
         self._heading = ""
@@ -159,6 +155,23 @@ class _Collector:
         finally:
             self._groups.pop()
             self._heading = ""
+
+    @contextmanager
+    def several(self) -> Iterator[list[_Visit]]:
+        """Gather visits of the groups within one; what is said against some is excused if another one is good."""
+        visits: list[_Visit] = []
+        yield visits
+        told: set[int] = set()
+        for asked in {visit.asked for visit in visits}:
+            alike = [range(visit.begin, visit.end) for visit in visits if visit.asked == asked]
+            for severity in ("error", "warning"):
+                said = [[i for i in visit if self.messages[i][1] == severity] for visit in alike]
+                if not all(said):
+                    told |= {i for indices in said for i in indices}
+        self.excused += [self.messages[i] for i in sorted(told)]
+        for visit in reversed(visits):
+            kept = [self.messages[i] for i in range(visit.begin, visit.end) if i not in told]
+            self.messages[visit.begin : visit.end] = kept
 
     def log(self, message: str, level: str, of_field: bool) -> None:
         """Take what ``Validator.log`` is called with; level ``all`` is a heading: ``Field: /entry/title``."""
@@ -182,6 +195,7 @@ def _collecting(validate: ModuleType, tree: ModuleType, entry: str, locking: boo
     from unittest.mock import patch  # noqa: PLC0415  (seldom needed, and slow to load)
 
     collector = _Collector()
+    open_visits: list[list[_Visit]] = []
     group_validate: Callable[..., None] = validate.GroupValidator.validate
     validate_group: Callable[..., None] = validate.ApplicationValidator.validate_group
     check_attributes: Callable[..., None] = validate.FieldValidator.check_attributes
@@ -194,8 +208,15 @@ def _collecting(validate: ModuleType, tree: ModuleType, entry: str, locking: boo
             group_validate(self, group, *args, **kwargs)
 
     def on_application_group(self: Any, xml_dict: Any, nxgroup: Any, indent: int = 0) -> None:
-        with collector.group(nxgroup.nxpath):
-            validate_group(self, xml_dict, nxgroup, indent=indent)
+        begin = len(collector.messages)
+        with collector.group(nxgroup.nxpath), collector.several() as within:
+            open_visits.append(within)
+            try:
+                validate_group(self, xml_dict, nxgroup, indent=indent)
+            finally:
+                open_visits.pop()
+        if open_visits:
+            open_visits[-1].append(_Visit(id(xml_dict), begin, len(collector.messages)))
 
     def on_attributes(self: Any, field: Any, attributes: Any = None, units: Any = None) -> None:
         check_attributes(self, field, attributes=attributes, units=units)
@@ -254,7 +275,7 @@ def _collecting(validate: ModuleType, tree: ModuleType, entry: str, locking: boo
 
 def _wrong_dimension(written: Any, category: Any) -> str:
     """What is wrong with a field's units for NXDL's category; empty if nothing is, or if it cannot be told."""
-    wanted = CATEGORIES.get(str(category))
-    if wanted is None or not isinstance(written, str) or not units.known(written) or units.compatible(written, wanted):
+    # Numbers are left out: what is counted, or a ratio of what, is seldom said as NXDL has it.
+    if not isinstance(written, str) or not categories.wrong(written, str(category or ""), numbers=False):
         return ""
     return f"the units {written!r} are not of {category}"

@@ -2,9 +2,15 @@
 
 - ``demo``: what a demo is, and what it gives back
 - ``acquire``: one plan on a simulated beamline, from a session's metadata to complete files
+- ``generic``: a map of the beam, by a scan of three axes
 - ``tomo``: tomography of a grain of iron and gold
+- ``mrt``: microbeam radiation therapy of a block of water
+- ``saxs``: small-angle scattering of silica spheres
+- ``xrpd``: powder diffraction of lanthanum hexaboride
+- ``fullfield``: full-field diffraction microscopy of a mosaic crystal
 - ``reconstruction``: filtered back-projection of an NXtomo file
 - ``picture``: projection, sinogram and reconstruction beside the truth
+- ``canvas``: a figure that becomes a PNG
 
 They are found through the entry points of the group ``nexus_callbacks.demos``.
 """

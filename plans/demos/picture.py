@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,21 @@ from numpy.typing import NDArray
 from plans.demos.reconstruction import Absorption
 
 FloatArray = NDArray[np.float64]
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of matplotlib's, in inches of 100 pixels.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed; the message names the extra that brings it.
+    """
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415  it comes with an extra
+    except ImportError as error:
+        raise ImportError('the picture needs matplotlib: pip install "nexus-callbacks[demo]"') from error
+    return Figure(figsize=(width, height), dpi=100, layout="constrained")
 
 
 def draw(
@@ -33,20 +49,15 @@ def draw(
     Raises
     ------
     ImportError
-        matplotlib is not installed; the message names the extra that brings it.
+        matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  it comes with an extra
-    except ImportError as error:
-        raise ImportError('the picture needs matplotlib: pip install "nexus-callbacks[demo]"') from error
-
     micrometres = absorption.pixel * 1e3
     rows, columns = absorption.values.shape[1:]
     half_x, half_y = columns * micrometres / 2, rows * micrometres / 2
     turn = np.rad2deg(absorption.angles)
     height = ((rows - 1) / 2 - row) * micrometres
 
-    figure = Figure(figsize=(10.5, 9.2), dpi=100, layout="constrained")
+    figure = new_figure(10.5, 9.2)
     (top_left, top_right), (low_left, low_right) = figure.subplots(2, 2)
 
     shown = top_left.imshow(np.exp(-absorption.values[0]), cmap="gray", extent=(-half_x, half_x, -half_y, half_y))

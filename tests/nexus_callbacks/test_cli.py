@@ -96,6 +96,13 @@ def test_a_directory_that_cannot_be_written_ends_with_2(run, tmp_path):
     assert "cannot be written" in done.stderr
 
 
+def test_the_demos_are_listed_a_line_each(run):
+    done = run(app, ["demo", "--list"])
+
+    assert "tomo" in done.stdout.splitlines()
+    assert done.exit_code == 0
+
+
 def test_an_unknown_demo_names_the_known_ones(run):
     done = run(app, ["demo", "tomography"])
     assert done.exit_code == 2

@@ -13,7 +13,7 @@ ENTRY = '<group groupName="${entry}" NX_class="NXentry">'
 
 
 def test_the_shipped_definitions() -> None:
-    assert techniques.names() == ("base", "esrf", "tomo")
+    assert techniques.names() == ("base", "esrf", "generic", "tomo")
     for name in techniques.names():
         assert techniques.definition_path(name).is_file()
         assert techniques.bindings_path(name) is not None
@@ -23,7 +23,7 @@ def test_the_shipped_definitions() -> None:
 
 @pytest.mark.parametrize("name", techniques.names())
 def test_every_default_fills_a_variable_of_its_definition(name: str) -> None:
-    loaded = techniques.load([name] if name != "tomo" else ["esrf", "tomo"])
+    loaded = techniques.load([name] if name in ("base", "esrf") else ["esrf", name])
     bound = bindings.merge_bindings(loaded.bindings, None)
     assert bound.keys() - loaded.definition.variables().keys() == set()
 
@@ -115,3 +115,10 @@ def test_a_conflict_with_a_shipped_definition_is_a_fault(tmp_path: Path) -> None
 def test_no_definition_at_all_is_a_fault() -> None:
     with pytest.raises(FaultError, match="no definition is named"):
         techniques.load([])
+
+
+def test_links_of_two_files_that_make_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "one.xml").write_text(f'{ENTRY}\n<link groupName="a" ref="/b"/>\n</group>')
+    (tmp_path / "two.xml").write_text(f'{ENTRY}\n\n<link groupName="b" ref="/a"/>\n</group>')
+    with pytest.raises(FaultError, match=r"two\.xml, line 3: links in a circle: /a → /b → /a \(link to a field"):
+        techniques.load(["one.xml", "two.xml"], tmp_path)

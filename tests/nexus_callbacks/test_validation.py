@@ -899,3 +899,37 @@ def test_every_line_of_the_allow_list_is_needed_and_has_its_reason(whole):
 def test_the_allow_list_is_for_esrf_s_places_only(path):
     change(path, lambda f: group(f["entry/instrument"], "my_slit", "NXslit"))
     assert ("/entry/instrument/my_slit", "NXslit is an invalid class in NXinstrument") in errors(path)
+
+
+def scan_entry(entry, *detectors):
+    """NXscan, which asks for "an NXdetector with data", beside detectors of the beamline; True for one with data."""
+    put(entry, "definition", "NXscan")
+    for name, value in (("title", "a scan"), ("start_time", START), ("end_time", END)):
+        put(entry, name, value)
+    frames = np.ones((N, 3, 4), int)
+    instrument = group(entry, "instrument", "NXinstrument")
+    for number, has_data in enumerate(detectors):
+        group(instrument, f"detector{number}", "NXdetector", **({"data": frames} if has_data else {}))
+    sample = group(entry, "sample", "NXsample")
+    put(sample, "rotation_angle", np.linspace(0, 180, N), "deg")
+    group(entry, "monitor", "NXmonitor", data=np.ones(N, int))
+    data = group(entry, "data", "NXdata")
+    data.attrs.update({"signal": "data", "axes": ["rotation_angle", ".", "."]})
+    data["data"] = h5py.SoftLink("/entry/instrument/detector0/data") if detectors[0] else frames
+    data["rotation_angle"] = h5py.SoftLink("/entry/sample/rotation_angle")
+    entry.attrs["default"] = "data"
+
+
+@pytest.mark.unreadable("one of the two files lacks what NXscan asks for")
+@pytest.mark.parametrize(("detectors", "errors"), [((True, False), 0), ((False, False), 2)])
+def test_what_a_definition_asks_of_one_group_is_not_asked_of_each(tmp_path, detectors, errors):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file.attrs["default"] = "entry"
+        scan_entry(group(file, "entry", "NXentry"), *detectors)
+
+    report = validate(tmp_path / "scan.h5")
+    missing = [f for f in report.findings if f.message == "This required field is not in the NeXus file"]
+    assert len([f for f in missing if f.severity == "error" and "detector" in f.path]) == errors
+    if not errors:
+        (excused,) = missing
+        assert (excused.path, excused.allowed) == ("/entry/instrument/detector1/data", nxdl.ONE_OF_SEVERAL)

@@ -21,6 +21,7 @@ from devices.signals import signals_of
 from nexus_callbacks import NexusWriter
 from plans import tomo
 from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
+from plans.generic import generic_scan  # noqa: F401
 
 data_root = Path(os.environ.get("NEXUS_CALLBACKS_DATA", "data")).absolute()
 profile = Path(get_ipython().profile_dir.location)
@@ -33,6 +34,7 @@ u18, u22 = id16a.undulators
 attenuator1, attenuator2, attenuator3 = id16a.attenuators
 primary_slit, secondary_slit, kb, optics = id16a.primary_slit, id16a.secondary_slit, id16a.kb, id16a.optics
 geometry, vacuum, hutch, i0 = id16a.geometry, id16a.vacuum, id16a.hutch, id16a.i0
+ic, it = id16a.ic, id16a.it
 
 RE = RunEngine(
     {

@@ -179,13 +179,15 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
         "line 12: values.d: 'mono_energy' has no scheme (write SCHEME:REST, for example data:mono_energy)",
         "line 13: values.e: unknown scheme 'dta' (did you mean 'data'?)",
         "line 14: unknown key 'values.f.units' (did you mean 'unit'?)",
-        "line 15: values.g.as: unknown conversion 'average' (use one of count, min, max, mean, join, first, last)",
+        "line 15: values.g.as: unknown conversion 'average'"
+        " (use one of list, join, count, min, max, mean, first, last, difference, lookup)",
         "line 16: values.h.record: input should be 'initial' or 'final'",
         "line 17: values.i: 'config:frelon' names no field of a device (write config:DEVICE.FIELD)",
         "line 18: values.j: the writer knows no 'fle' (did you mean 'file'?)",
         "line 19: values.k: lacks 'from'",
         "line 20: values.l: expected a source, got 3 (write SCHEME:REST; constants stand under 'constants:')",
-        "line 22: lists.m.n: a list takes data keys, got 'const:3' (write data:KEY)",
+        "line 22: lists.m.n: a list takes what devices have, got 'const:3'"
+        " (write data:KEY, tango:…, epics:… or config:DEVICE.FIELD)",
         "line 24: techniques.tomo.frames: 'data' has no scheme (write SCHEME:REST, for example data:data)",
         "line 26: unknown key 'runs.alignment.plan' (did you mean 'plans'?)",
     ]
@@ -201,11 +203,93 @@ def test_a_variable_has_one_source_in_a_file(tmp_path: Path) -> None:
     ]
 
 
-def test_conversions_want_columns(tmp_path: Path) -> None:
-    told = faults(tmp_path, "values:\n  a: {from: start:x, as: mean}\n  b: {from: data:x, as: mean, record: final}")
-    assert told == [
-        "line 2: values.a: 'as: mean' wants a data key, got 'start:x'",
+def test_conversions_and_defaults_stand_where_they_mean_something(tmp_path: Path) -> None:
+    assert faults(
+        tmp_path,
+        """
+        values:
+          a: {from: run:name, as: mean}
+          b: {from: data:x, as: mean, record: final}
+          c: {from: data:x, default: 3}
+          d: {from: start:x, default: ''}
+          e: {from: [data:x, data:y]}
+          f: {from: [data:x, dta:y], as: list}
+          g: {from: [], as: list}
+          h: {from: start:time, as: difference}
+          i: {from: [start:time, stop:time], as: difference, unit: s}
+          j: {from: data:x, as: lookup}
+          k: {from: data:x, as: {lookup: {1: a, 1.0: b}}}
+          l: {from: data:x, as: {lookup: {1: [[2]]}}}
+          m: {from: data:x, as: {mean: 3}}
+          n: {from: [data:x, data:y], as: {lookup: {1: a}}}
+        """,
+    ) == [
+        "line 2: values.a: 'as: mean' wants many values, got 'run:name'",
         "line 3: values.b: 'as' takes the whole column, 'record' one reading (keep one of them)",
+        "line 4: values.c: 'default' wants a start: source, got 'data:x'"
+        " (leave it out: what a device did not give is absent)",
+        "line 5: values.d.default: has no value (leave the variable out instead)",
+        "line 6: values.e: 2 sources make no single value"
+        " (add one of as: list, join, min, max, mean, count, first, last, difference)",
+        "line 7: values.f.from: unknown scheme 'dta' (did you mean 'data'?)",
+        "line 8: values.g.from: an empty list of sources",
+        "line 9: values.h: a difference is that of two times (write {from: [start:time, stop:time], as: difference})",
+        "line 10: values.i: a difference of times is in s (leave 'unit' out)",
+        "line 11: values.j.as: a lookup wants a table (write as: {lookup: {1: Bragg, 2: Laue}})",
+        "line 12: values.k.as: a value stands twice in the table",
+        "line 13: values.l.as: expected a text, a number, true, false or a list of them",
+        "line 14: values.m.as: 'mean' takes nothing (write as: mean)",
+        "line 15: values.n: 2 sources make no single value"
+        " (add one of as: list, join, min, max, mean, count, first, last, difference)",
+    ]
+
+
+def test_addresses_of_control_systems_are_spelled_out(tmp_path: Path) -> None:
+    text = """
+        tango: {fe: "orion:10000/fe/id/16", ni: "tango://nano:20000/id16ni#dbase=no"}
+        values:
+          a: tango:fe/SR_Current
+          b: tango:ni/spec/zaptomo/TOMO_EXPTIME
+          c: tango://orion:10000/fe/id/16/SR_Current
+          d: tango:orion:10000/fe/id/16/SR_Current
+          e: {from: [tango:fe/SR_Gap, epics:GAP.VAL], as: list}
+        lists: {f: {gap: tango:fe/SR_Gap, gain: config:camera.gain}}
+    """
+    own = profile(tmp_path, text).bindings()
+    current = "tango://orion:10000/fe/id/16/SR_Current"
+    assert [str(own[name].source) for name in "acd"] == [current] * 3
+    assert str(own["b"].source) == "tango://nano:20000/id16ni/spec/zaptomo/TOMO_EXPTIME#dbase=no"
+    gap = "tango://orion:10000/fe/id/16/SR_Gap"
+    assert [str(item) for _, item in own["e"].source.items] == [gap, "epics:GAP.VAL"]
+    assert [str(item) for _, item in own["f_value"].source.items] == [gap, "config:camera.gain"]
+
+
+def test_addresses_that_are_none_are_told_with_their_line(tmp_path: Path) -> None:
+    text = """
+        tango: {fe: "orion:10000/fe/id/16", bad: orion, "a/b": "orion:10000/a"}
+        values:
+          a: tango:fr/SR_Current
+          b: tango:fe/SR_Current/deeper
+          c: tango:fe
+          d: epics:A B
+          e: {from: [data:x, tango:fa/x], as: list}
+        lists:
+          f:
+            g: tango:orion:10000/fe/id/16
+        techniques: {tomo: {frames: tango://orion/fe/id/16/x}}
+    """
+    spelled = "(write tango://HOST:PORT/DOMAIN/FAMILY/MEMBER/ATTRIBUTE, or tango:SHORT/… with SHORT under 'tango:')"
+    assert faults(tmp_path, text) == [
+        "line 1: tango.bad: 'orion' is no Tango device"
+        " (write HOST:PORT/DOMAIN/FAMILY/MEMBER or the beginning of it, for example orion:10000/fe/id/16)",
+        "line 1: tango.a/b: 'a/b' is no short name (write one word without / : # or a space)",
+        "line 3: values.a: 'tango:fr/SR_Current': no short name 'fr' under 'tango:' (use one of fe)",
+        f"line 4: values.b: 'tango:fe/SR_Current/deeper' is no attribute of a Tango device {spelled}",
+        "line 5: values.c: 'tango:fe' names no attribute (write tango:SHORT/ATTRIBUTE, SHORT being under 'tango:')",
+        "line 6: values.d: 'epics:A B' has a space in its address (write the address alone)",
+        "line 7: values.e: 'tango:fa/x': no short name 'fa' under 'tango:' (use one of fe)",
+        f"line 10: lists.f.g: 'tango:orion:10000/fe/id/16' is no attribute of a Tango device {spelled}",
+        f"line 11: techniques.tomo.frames: 'tango://orion/fe/id/16/x' is no attribute of a Tango device {spelled}",
     ]
 
 
@@ -332,7 +416,13 @@ DEFINITION = esrf_xml.reads(
     "definition.xml",
 )
 SIGNALS = Signals(
-    data={"energy": {"units": "eV"}, "gap": {"units": "deg"}, "srot": {"units": "deg"}, "bare": {"units": ""}},
+    data={
+        "ioc": {"units": "mm", "source": "PV:ENERGY.VAL"},
+        "energy": {"units": "eV"},
+        "gap": {"units": "deg"},
+        "srot": {"units": "deg"},
+        "bare": {"units": ""},
+    },
     config={"camera": {"camera_exposure": {"units": "ms"}, "gain": {}}},
 )
 
@@ -360,7 +450,7 @@ def test_everything_that_does_not_fit_is_told_with_its_line(tmp_path: Path) -> N
         from_plan: [exposure_tim]
         values:
           mono_energi: data:enrgy
-          mono_energy: tango:fe/energy
+          mono_energy: epics:ENERGY
           gap: data:gap
           exposure_time: {from: config:camera.exposur, unit: sausages}
           odd: data:energy
@@ -371,8 +461,7 @@ def test_everything_that_does_not_fit_is_told_with_its_line(tmp_path: Path) -> N
         "line 1: unknown variable 'exposure_tim' (did you mean 'exposure_time'?)",
         "line 3: mono_energi: no device has the data key 'enrgy' (did you mean 'energy'?)",
         "line 3: unknown variable 'mono_energi' (did you mean 'mono_energy'?)",
-        "line 4: mono_energy: 'tango:fe/energy' cannot be read yet in this release"
-        " (take the value from a baseline device, as data:KEY)",
+        "line 4: mono_energy: expected a unit like 'keV', but 'epics:ENERGY' has units 'mm'",
         "line 5: gap: expected a unit like 'mm', but 'data:gap' has units 'deg'",
         "line 6: exposure_time: 'camera' has no configuration field 'exposur' (did you mean 'exposure'?)",
         "line 6: exposure_time: unknown unit 'sausages' (write it as pint knows it, for example mm, deg or 1/s)",

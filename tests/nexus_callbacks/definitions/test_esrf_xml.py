@@ -1,12 +1,13 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from icat_esrf_definitions import DEFINITIONS_FILE
 
 from nexus_callbacks.definitions import esrf_xml
 from nexus_callbacks.definitions.definition import Field, Group, Link
+from nexus_callbacks.definitions.links import circles
 from nexus_callbacks.faults import FaultError, Place
 
 ROOT = '<group groupName="${entry}" NX_class="NXentry">'
@@ -111,7 +112,7 @@ def test_all_faults_are_told_at_once_with_their_lines() -> None:
         "mine.xml, line 7: '${f} ${g}' is neither one variable nor a constant",
         "mine.xml, line 8: '../h' is not a NeXus name (use letters, digits, '_' and, inside, '.')",
         "mine.xml, line 9: <link> lacks ref",
-        "mine.xml, line 10: '/../j' is not a path within the entry",
+        "mine.xml, line 10: '/../j' is not a path within the entry (write /group/field)",
         "mine.xml, line 11: <l> cannot stand inside <k>",
         "mine.xml, line 12: attribute 'n' holds a variable (give a constant)",
         "mine.xml, line 13: text 'text' directly in a group",
@@ -130,7 +131,7 @@ def test_all_faults_are_told_at_once_with_their_lines() -> None:
             '<group groupName="a" NX_class="NXsample"/>',
             "mine.xml, line 1: the root has class 'NXsample', expected NXentry",
         ),
-        (b"\xff\xfe\x00", "mine.xml, line 1: not well-formed XML: unclosed token: line 1, column 1"),
+        (b"\xff\xfe\x00", "mine.xml, line 1: not well-formed XML: 'utf-16-le' codec can't decode byte 0x00"),
         (b'<?xml version="1.0" encoding="klingon"?><a/>', "mine.xml, line 1: its encoding cannot be read: "),
         (f"{ROOT}\ud800</group>", "mine.xml, line 1: not well-formed XML: not well-formed (invalid token)"),
         (f"{ROOT}&who;</group>", "mine.xml, line 1: not well-formed XML: undefined entity"),
@@ -162,10 +163,56 @@ def test_entities_are_refused(text: str) -> None:
     assert faults(text) == [f"{expected} (remove the declaration and what uses it)"]
 
 
-def test_depth_and_size_are_bounded() -> None:
-    deep = '<group groupName="a" NX_class="NXnote">' * 100
-    assert faults(f"{ROOT}{deep}") == ["mine.xml, line 1: more than 100 elements inside one another"]
-    assert faults(ROOT + " " * esrf_xml.MAX_BYTES + "</group>") == ["mine.xml: larger than 20 MB"]
+def test_depth_and_size_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = '<group groupName="a" NX_class="NXnote">' * 10_000
+    remedy = " (put the inner groups further out)"
+    assert faults(f"{ROOT}{deep}") == ["mine.xml, line 1: more than 100 elements inside one another" + remedy]
+    remedy = " (name a definition, which has some 100 kB, or split it in several)"
+    for text in (ROOT + " " * esrf_xml.MAX_BYTES, (ROOT + " " * 100_000_000).encode("utf-16")):
+        assert faults(text) == ["mine.xml: larger than 20 MB" + remedy]
+    monkeypatch.setattr("nexus_callbacks.definitions.esrf_reader.MAX_NODES", 3)
+    remedy = " (split it: a profile may name several definitions)"
+    assert faults(f"{ROOT}\n<a/><b/>\n<c/></group>") == ["mine.xml, line 3: more than 3 elements" + remedy]
+
+
+def test_a_file_of_100_mb_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "large.xml"
+    with path.open("wb") as file:
+        file.truncate(100_000_000)
+    with pytest.raises(FaultError, match=r"large\.xml: larger than 20 MB"):
+        esrf_xml.read(path)
+
+
+def test_one_attribute_in_two_spellings_is_a_fault() -> None:
+    (told,) = faults(f'{ROOT}<a units="mm" NX_units="m">${{a}}</a></group>')
+    assert told == "mine.xml, line 1: <a> has one attribute in two spellings (keep one of them)"
+
+
+@pytest.mark.parametrize(
+    ("body", "circle", "line"),
+    [
+        ('<link groupName="a" ref="/b"/>\n<link groupName="b" ref="/a"/>', "/a → /b → /a", 3),
+        ('<link groupName="a" ref="a"/>', "/a → /a", 2),
+        ('<link groupName="a" ref="/a/b"/>', " → ".join("/a" + "/b" * n for n in range(8)) + " …", 2),
+        ('<group groupName="g" NX_class="NXdata">\n<link groupName="a" ref="/g"/></group>', "/g/a → /g → /g/a", 3),
+        (
+            '<group groupName="g" NX_class="NXdata"><link groupName="a" ref="/h"/></group>\n'
+            '<group groupName="h" NX_class="NXdata"><link groupName="b" ref="/g"/></group>',
+            "/g/a → /h → /h/b → /g → /g/a",
+            3,
+        ),
+    ],
+)
+def test_links_in_a_circle_are_refused(body: str, circle: str, line: int) -> None:
+    (told,) = faults(f"{ROOT}\n{body}\n</group>")
+    remedy = "link to a field, or to a group that holds no such link"
+    assert told == f"mine.xml, line {line}: links in a circle: {circle} ({remedy})"
+
+
+def test_a_link_by_way_of_another_that_ends_is_no_circle() -> None:
+    tree = read("""<group groupName="d" NX_class="NXdata"><c>1</c><link groupName="x" ref="/b/c"/></group>
+        <link groupName="b" ref="/d"/>""")
+    assert sum(isinstance(node, Link) for _, node in tree.walk()) == 2
 
 
 def test_a_file_of_nothing_but_faults_is_not_read_to_its_end() -> None:
@@ -221,4 +268,5 @@ def test_whatever_is_written_is_read_again(
     children: tuple[Field | Group | Link, ...], text: str, given: object
 ) -> None:
     tree = Group("${entry}", "NXentry", children, text, given)  # type: ignore[arg-type]
+    assume(not circles(tree))
     assert esrf_xml.reads(esrf_xml.write(tree), "again") == tree

@@ -1,0 +1,214 @@
+"""A simulated nanofocus beamline, modelled on the ESRF's ID13: fluorescence, diffraction and ptychography in one scan.
+
+Names follow the beamline's style (nnp2, nnp3 for the piezo motors of the sample). Numbers without a source are
+plausible for such a beamline and are not measurements of the real one.
+
+``python -m devices.beamlines.id13 PATH`` writes its signals as JSON; ``profiles/id13/signals.json`` was made so.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from devices.detectors import Exposure, FrameCamera
+from devices.nanofocus import DetectorArm, Diodes, Focus, SampleStage, SiliconMono
+from devices.optics import Attenuator, Slit
+from devices.scenes.fluorescence import ELEMENTS, Detector, Fluorescence
+from devices.scenes.nanobeam import Nanobeam, Optics, gold_film
+from devices.sensors import BeamMonitor, Hutch
+from devices.shutter import Shutter
+from devices.signals import signals_of
+from devices.source import StorageRing, Undulator
+from devices.spectrometer import Spectrometer
+from devices.stages import SimulatedMotor
+from nexus_callbacks.beamline.bindings import write_signals
+
+SIZE = 64
+"""Pixels along each edge of a frame: a region of the detector around the Bragg peak."""
+PIXEL = 75.0
+"""Of the EIGER, μm."""
+FLUX = 4.0e10
+"""Photons per second on the sample at 200 mA."""
+
+
+@dataclass(frozen=True)
+class Beamline:
+    """The devices of a beamline, under the names by which its people call them."""
+
+    nnp2: SimulatedMotor
+    """Piezo of the sample, across the beam (CXI's x), μm."""
+    nnp3: SimulatedMotor
+    """Piezo of the sample, up (CXI's y), μm."""
+    theta: SimulatedMotor
+    """Incidence on the film, deg."""
+    stage: SampleStage
+    """Both piezos as one vector."""
+    eiger: FrameCamera
+    """Pixel detector in the far field, around the Bragg peak."""
+    xrf: Spectrometer
+    """Fluorescence detector."""
+    diodes: Diodes
+    """Photons before and behind the sample."""
+    arm: DetectorArm
+    shutter: Shutter
+    ring: StorageRing
+    undulators: tuple[Undulator, ...]
+    mono: SiliconMono
+    attenuators: tuple[Attenuator, ...]
+    primary_slit: Slit
+    secondary_slit: Slit
+    focus: Focus
+    hutch: Hutch
+    i0: BeamMonitor
+    nanobeam: Nanobeam
+    """Beam and sample: the truth, for comparison only."""
+
+    @property
+    def motors(self) -> tuple[SimulatedMotor, ...]:
+        """Motors of the sample."""
+        return (self.nnp2, self.nnp3, self.theta)
+
+    @property
+    def detectors(self) -> list[Any]:
+        """What takes data during a scan."""
+        return [self.eiger, self.xrf, self.diodes]
+
+    @property
+    def files(self) -> list[Path]:
+        """What the detectors have written so far."""
+        return list(self.eiger.files)
+
+    @property
+    def baseline(self) -> list[Any]:
+        """What is read once before and once after a scan."""
+        return [
+            *self.motors,
+            self.arm,
+            self.shutter,
+            self.ring,
+            *self.undulators,
+            self.mono,
+            *self.attenuators,
+            self.primary_slit,
+            self.secondary_slit,
+            self.focus,
+            self.hutch,
+            self.i0,
+        ]
+
+    @property
+    def devices(self) -> list[Any]:
+        """Everything that can stand in a document."""
+        return [*self.baseline, self.stage, *self.detectors]
+
+
+def simulated_id13(
+    directory: Path | str | Callable[[], Path], seed: int = 2015, clock: Callable[[], float] = time.time
+) -> Beamline:
+    """The beamline, ready to scan: sample in the beam at the film's Bragg angle, shutter closed.
+
+    Parameters
+    ----------
+    directory
+        The pixel detector's folder, or a function that is asked for it at each scan; nothing is written before a scan.
+    seed
+        Sample and noise come from it: the same seed and the same commands give the same data, but for the decay of the
+        machine current.
+    clock
+        Time for the machine current, s.
+    """
+    sample_seed, frame_seed, spectrum_seed, sensor_seed = np.random.SeedSequence(seed).spawn(4)
+    noise = np.random.default_rng(spectrum_seed)
+
+    ring = StorageRing(name="ring", clock=clock)
+    mono = SiliconMono(name="mono")
+    wheel = Attenuator(name="attenuator1", mono=mono, foils=(0.1, 0.2, 0.5, 1.0), distance=-62.0)
+    i0 = BeamMonitor(name="i0", ring=ring, attenuators=(wheel,))
+    shutter = Shutter(name="shutter")
+    arm = DetectorArm(name="arm")
+
+    optics = Optics(mono.wavelength.get() * 1e-10, arm.distance.get() * 1e-3, PIXEL * 1e-6, SIZE)
+    arm.two_theta.put(round(math.degrees(2 * optics.bragg), 4))
+    nanobeam = Nanobeam(gold_film(int(sample_seed.generate_state(1)[0])), optics, np.random.default_rng(frame_seed))
+    detector = Detector()
+    fluorescence = Fluorescence(detector, mono.energy.get())
+
+    limits = (-50.0, 50.0)
+    nnp2 = SimulatedMotor(name="nnp2", units="um", limits=limits, precision=4, velocity=100.0)
+    nnp3 = SimulatedMotor(name="nnp3", units="um", limits=limits, precision=4, velocity=100.0)
+    bragg = round(math.degrees(optics.bragg), 4)
+    theta = SimulatedMotor(name="theta", units="deg", limits=(-10.0, 90.0), position=bragg, precision=4)
+
+    def place() -> tuple[float, float]:
+        """Where the beam meets the sample, μm: the sample moves, the beam stays."""
+        return -nnp2.position, -nnp3.position
+
+    def photons(seconds: float) -> float:
+        """On the sample; none with the shutter closed."""
+        return FLUX * seconds * i0.relative() if shutter.is_open else 0.0
+
+    def densities() -> dict[str, float]:
+        return {symbol: nanobeam.density(symbol, *place()) for symbol in ELEMENTS}
+
+    def frame(exposure: Exposure) -> np.ndarray[Any, np.dtype[np.uint16]]:
+        return nanobeam.frame(*place(), photons(exposure.time))
+
+    def passed(seconds: float) -> tuple[float, float]:
+        before = photons(seconds)
+        energy = mono.energy.get()
+        absorbed = sum(density * 1e-6 * ELEMENTS[of].attenuation(energy) for of, density in densities().items())
+        return before, before * math.exp(-absorbed)
+
+    def spectrum(seconds: float) -> np.ndarray[Any, np.dtype[np.int32]]:
+        return fluorescence.spectrum(densities(), photons(seconds), noise)
+
+    folder = directory if callable(directory) else Path(directory)
+    eiger = FrameCamera(name="eiger", directory=folder, image=frame, shape=(SIZE, SIZE), pixel=PIXEL)
+    for signal, value in ((eiger.model, "EIGER 4M, region of interest"), (eiger.manufacturer, "DECTRIS")):
+        signal.put(value, force=True)
+    eiger.readout_time.put(1e-5, force=True)
+    eiger.exposure_time.put(0.05)
+    return Beamline(
+        nnp2=nnp2,
+        nnp3=nnp3,
+        theta=theta,
+        stage=SampleStage(name="stage", across=nnp2, up=nnp3),
+        eiger=eiger,
+        xrf=Spectrometer(name="xrf", detector=detector, spectrum=spectrum),
+        diodes=Diodes(name="diodes", photons=passed),
+        arm=arm,
+        shutter=shutter,
+        ring=ring,
+        undulators=(Undulator(name="u18", label="U18", gap=11.2, period=18.0),),
+        mono=mono,
+        attenuators=(wheel,),
+        primary_slit=Slit(name="primary_slit", vertical=0.8, horizontal=1.0),
+        secondary_slit=Slit(name="secondary_slit", vertical=0.2, horizontal=0.05),
+        focus=Focus(name="focus", size=nanobeam.beam_size, defocus=optics.defocus * 1e3, arm=arm),
+        hutch=Hutch(name="hutch", rng=np.random.default_rng(sensor_seed)),
+        i0=i0,
+        nanobeam=nanobeam,
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Write the signals of this beamline to the path given."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m devices.beamlines.id13 PATH\n")
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        write_signals(arguments[0], signals_of(*simulated_id13(folder).devices))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""Words of ESRF's XML dialect: what both its reader and its writer know. :mod:`…esrf_xml` describes the dialect."""
+
+from __future__ import annotations
+
+import re
+
+MAX_BYTES = 20_000_000
+MAX_DEPTH = 100
+MAX_NODES = 50_000  # ESRF's file has 1420. A hostile file of 20 MB could hold millions, of 1 kB each once read.
+MAX_FAULTS = 1000  # Nobody reads more, and a hostile file could hold millions.
+
+NX_TYPES = ("NX_CHAR", "NX_NUMBER", "NX_FLOAT", "NX_INT", "NX_BOOLEAN", "NX_DATE_TIME")
+# Other spellings of the six: NXDL's types with a size or a sign (nxdlTypes.xsd), and ISO8601 as old files have it.
+_OTHER_TYPES = {
+    **dict.fromkeys(("NX_FLOAT32", "NX_FLOAT64"), "NX_FLOAT"),
+    **dict.fromkeys(("NX_INT8", "NX_INT16", "NX_INT32", "NX_INT64", "NX_UINT", "NX_POSINT"), "NX_INT"),
+    **dict.fromkeys(("NX_UINT8", "NX_UINT16", "NX_UINT32", "NX_UINT64"), "NX_INT"),
+    "ISO8601": "NX_DATE_TIME",
+}
+_OTHER_CLASSES = {"NXCollection": "NXcollection"}  # Mis-cased in icat-esrf-definitions 1.0.0 and 2.0.0.
+CLASS = re.compile(r"NX[A-Za-z0-9_]+")
+# NeXus manual, "Rules for Naming": validItemName.
+NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.]*[A-Za-z0-9_])?")
+
+GROUP_KEYS = ("groupName", "NX_class", "ESRF_description")
+FIELD_KEYS = ("NAPItype", "units", "record", "ESRF_description", "ESRF_mandatory", "ESRF_deprecated")
+LINK_KEYS = ("groupName", "ref")
+_OTHER_KEYS = {"NAPitype": "NAPItype", "NX_units": "units"}  # As on the talk's slides.
+
+
+def key_of(name: str) -> str:
+    """What an XML attribute is called today: ``NX_units`` is ``units``."""
+    return _OTHER_KEYS.get(name, name)
+
+
+def meaning(key: str, value: str) -> str:
+    """What the value of an XML attribute means, in the words of today; empty where it says nothing.
+
+    >>> meaning("NAPItype", "NX_FLOAT64"), meaning("NX_class", "NXCollection"), meaning("ESRF_mandatory", "Optional")
+    ('NX_FLOAT', 'NXcollection', '')
+    """
+    if key == "NAPItype":
+        return _OTHER_TYPES.get(value, value) or "NX_CHAR"
+    if key == "NX_class":
+        return _OTHER_CLASSES.get(value, value)
+    if key == "ESRF_mandatory":
+        return value if value == "Mandatory" else ""
+    return value

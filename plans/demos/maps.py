@@ -1,0 +1,130 @@
+"""Maps: what the demos of the simulated ID13 have in common: one scan of a film, and the grid of a map in its file."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, cast
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.beamlines.id13 import simulated_id13
+from plans.demos.acquire import acquire
+from plans.demos.demo import DemoResult, Progress
+from plans.mapping import map_scan
+
+METADATA = {
+    "proposal": "ma2210",
+    "beamline": "id13",
+    "sample": "Au_film_2",
+    "Sample_description": "gold film of grains with particles of iron, a strip of copper and a stain with calcium",
+    "Sample_chemical_formula": "Au Fe Cu Ca",
+    "Sample_support": "membrane",
+    "Sample_situation": "air",
+}
+"""What a session at the beamline sets in ``RE.md``."""
+
+FloatArray = NDArray[np.float64]
+
+
+def acquire_map(
+    techniques: Sequence[str],
+    directory: Path,
+    profile: Path | None,
+    seed: int,
+    progress: Progress,
+    *,
+    shape: tuple[int, int],
+    step: float,
+) -> DemoResult:
+    """Map the film and write everything below `directory`; the truth is the beam on its sample.
+
+    Raises
+    ------
+    FaultError
+        The profile is faulty or the directory cannot be written; nothing was scanned.
+    """
+    # A clock that ticks by itself: the machine current, and with it the noise, is that of the seed alone.
+    clock = itertools.count(0.0, 0.02).__next__
+    return acquire(
+        techniques[0],
+        partial(simulated_id13, seed=seed, clock=clock),
+        partial(map_scan, shape=shape, step=step, techniques=techniques),
+        directory=directory,
+        profile=profile,
+        metadata={**METADATA, "dataset": f"map_{techniques[0]}"},
+        progress=progress,
+        truth=attrgetter("nanobeam"),
+    )
+
+
+@dataclass(frozen=True)
+class Map:
+    """A signal on the grid of a map, as an NXdata of the file has it."""
+
+    signal: NDArray[Any]
+    """Shape (lines, points, …)."""
+    up: FloatArray
+    """Of each line the sample's position, μm."""
+    across: FloatArray
+    """Of each point in a line the sample's position, μm."""
+
+    @property
+    def places(self) -> tuple[FloatArray, FloatArray]:
+        """Where the beam met the sample, x and y of each point, μm: the sample moves, the beam stays."""
+        x, y = np.meshgrid(-self.across, -self.up)
+        return x, y
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Edges for a picture whose first line is at its bottom: left, right, bottom, top, μm."""
+        dx, dy = (abs(float(v[1] - v[0])) / 2 for v in (self.across, self.up))
+        return (
+            float(self.across[0]) - dx,
+            float(self.across[-1]) + dx,
+            float(self.up[0]) - dy,
+            float(self.up[-1]) + dy,
+        )
+
+
+def read_map(file: h5py.File, group: str) -> Map:
+    """The map in an NXdata: its signal, and its first two axes in μm.
+
+    Raises
+    ------
+    ValueError
+        The axes of the grid have other units.
+    """
+    data = cast(h5py.Group, file[group])
+    axes = [str(name) for name in data.attrs["axes"][:2]]
+    for name in axes:
+        if data[name].attrs["units"] not in ("um", "μm"):
+            raise ValueError(f"{data.name}/{name}: expected μm, not {data[name].attrs['units']}")
+    up, across = (np.asarray(data[name][()], dtype=float) for name in axes)
+    return Map(data[str(data.attrs["signal"])][()], up, across)
+
+
+def correlation(found: FloatArray, truth: FloatArray) -> float:
+    """Pearson's correlation, −1 to 1."""
+    return float(np.corrcoef(found.ravel(), truth.ravel())[0, 1])
+
+
+def new_figure(size: tuple[float, float]) -> Any:
+    """A figure of matplotlib, inches.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed; the message names the extra that brings it.
+    """
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415  it comes with an extra
+    except ImportError as error:
+        raise ImportError('the picture needs matplotlib: pip install "nexus-callbacks[demo]"') from error
+    return Figure(figsize=size, dpi=100, layout="constrained")
