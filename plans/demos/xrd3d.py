@@ -15,6 +15,7 @@ import numpy as np
 from devices.beamlines.id11 import IRON, body_centred, simulated_id11
 from devices.scenes.crystal import Crystal, Lattice
 from plans.demos.acquire import acquire
+from plans.demos.canvas import canvas
 from plans.demos.demo import Demo, DemoResult, Progress
 from plans.demos.grains import Grain, find_grains, misorientation
 from plans.demos.rotation_data import Found, RotationData, find_spots, read_rotation_data
@@ -66,6 +67,8 @@ class Map:
     explained: int
     """How many of them belong to a grain."""
     grains: int
+    met: int
+    """How many of the simulated grains are among them."""
     simulated: int
     turned: float
     """By how much a grain's orientation is off at most, deg."""
@@ -76,8 +79,8 @@ class Map:
     def findings(self) -> list[str]:
         """What was found, a line each."""
         return [
-            f"{self.spots} spots in the frames, {self.explained} of them belong to {self.grains} grains "
-            f"(simulated: {self.simulated})",
+            f"{self.spots} spots in the frames, {self.explained} of them belong to {self.grains} grains, "
+            f"which are {self.met} of the {self.simulated} simulated",
             f"orientations within {self.turned:.2f}°, places within {self.shifted * 1e3:.0f} μm of the simulated ones",
         ]
 
@@ -97,6 +100,7 @@ def analyse(dataset_file: Path, picture: Path | None, truth: Sequence[Crystal]) 
         spots=len(found.row),
         explained=sum(len(grain.spots) for grain in grains),
         grains=len(grains),
+        met=len({id(true) for _, true in pairs}),
         simulated=len(truth),
         turned=max((misorientation(grain.orientation, true.orientation) for grain, true in pairs), default=180.0),
         shifted=max((float(np.linalg.norm(grain.position - true.position)) for grain, true in pairs), default=np.inf),
@@ -122,37 +126,34 @@ def draw(
     ImportError
         matplotlib is not installed; the message names the extra that brings it.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  it comes with an extra
-    except ImportError as error:
-        raise ImportError('the picture needs matplotlib: pip install "nexus-callbacks[demo]"') from error
+    with canvas(path, 1, 3, width=14.5, height=5.4) as (figure, (left, middle, right)):
+        shown = left.imshow(np.sqrt(data.frames.max(axis=0)), cmap="gray_r", vmin=0, vmax=25)
+        figure.colorbar(shown, ax=left, label="√photons", shrink=0.7)
+        row, column = np.mgrid[: data.frames.shape[1] : 8, : data.frames.shape[2] : 8]
+        length = np.linalg.norm(data.scattering(row.ravel().astype(float), column.ravel().astype(float)), axis=1)
+        rings = lattice.reflections(float(1 / length.max()))
+        levels = sorted(set(np.linalg.norm(rings @ lattice.b_matrix().T, axis=1).round(5).tolist()))
+        left.contour(column, row, length.reshape(row.shape), levels=levels, colors="tab:blue", linewidths=0.4)
+        left.set(title=f"brightest of {len(data.frames)} frames, rings of the lattice", xlabel="column", ylabel="row")
 
-    figure = Figure(figsize=(14.5, 5.4), dpi=100, layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    shown = left.imshow(np.sqrt(data.frames.max(axis=0)), cmap="gray_r", vmin=0, vmax=25)
-    figure.colorbar(shown, ax=left, label="√photons", shrink=0.7)
-    row, column = np.mgrid[: data.frames.shape[1] : 8, : data.frames.shape[2] : 8]
-    length = np.linalg.norm(data.scattering(row.ravel().astype(float), column.ravel().astype(float)), axis=1)
-    rings = lattice.reflections(float(1 / length.max()))
-    levels = sorted(set(np.linalg.norm(rings @ lattice.b_matrix().T, axis=1).round(5).tolist()))
-    left.contour(column, row, length.reshape(row.shape), levels=levels, colors="tab:blue", linewidths=0.4)
-    left.set(title=f"brightest of {len(data.frames)} frames, rings of the lattice", xlabel="column", ylabel="row")
-
-    vectors = data.scattering(found.row, found.column)
-    azimuth = np.rad2deg(np.arctan2(vectors[:, 1], vectors[:, 0]))
-    alone = np.setdiff1d(np.arange(len(azimuth)), np.concatenate([[], *(grain.spots for grain in grains)]).astype(int))
-    middle.scatter(azimuth[alone], found.omega[alone], s=14, c="lightgray", label="no grain's")
-    for number, grain in enumerate(grains):
-        colour = f"C{number % 10}"
-        middle.scatter(azimuth[grain.spots], found.omega[grain.spots], s=14, c=colour)
-        right.scatter(grain.position[0], grain.position[2], s=8 * len(grain.spots), c=colour, alpha=0.5)
-    middle.set(title="spots by their grain", xlabel="azimuth (°)", ylabel="diffrz (°)")
-    right.plot([t.position[0] for t in truth], [t.position[2] for t in truth], "k+", markersize=12, label="simulated")
-    right.set(title="grains from above", xlabel="x (mm)", ylabel="z, along the beam (mm)", aspect="equal")
-    right.set(xlim=(-0.7, 0.7), ylim=(-0.7, 0.7))
-    right.legend()
-    figure.suptitle("; ".join(result.findings), fontsize=9)
-    figure.savefig(path)
+        vectors = data.scattering(found.row, found.column)
+        azimuth = np.rad2deg(np.arctan2(vectors[:, 1], vectors[:, 0]))
+        alone = np.setdiff1d(
+            np.arange(len(azimuth)), np.concatenate([[], *(grain.spots for grain in grains)]).astype(int)
+        )
+        middle.scatter(azimuth[alone], found.omega[alone], s=14, c="lightgray", label="no grain's")
+        for number, grain in enumerate(grains):
+            colour = f"C{number % 10}"
+            middle.scatter(azimuth[grain.spots], found.omega[grain.spots], s=14, c=colour)
+            right.scatter(grain.position[0], grain.position[2], s=8 * len(grain.spots), c=colour, alpha=0.5)
+        middle.set(title="spots by their grain", xlabel="azimuth (°)", ylabel="diffrz (°)")
+        right.plot(
+            [t.position[0] for t in truth], [t.position[2] for t in truth], "k+", markersize=12, label="simulated"
+        )
+        right.set(title="grains from above", xlabel="x (mm)", ylabel="z, along the beam (mm)", aspect="equal")
+        right.set(xlim=(-0.7, 0.7), ylim=(-0.7, 0.7))
+        right.legend()
+        figure.suptitle("; ".join(result.findings), fontsize=9)
 
 
 DEMO = Demo(

@@ -34,7 +34,7 @@ def test_the_shutter_is_closed_when_a_scan_fails(tmp_path):
 
 def test_everything_wrong_is_told_before_anything_moves(tmp_path):
     beamline = simulated_id30(tmp_path)
-    with pytest.raises(ValueError, match="frames is 0.*oscillation is 'a'.*exposure_time") as caught:
+    with pytest.raises(ValueError, match="frames must be at least 1.*oscillation must be.*exposure_time") as caught:
         RunEngine({})(rotation_scan(beamline, frames=0, oscillation="a", exposure_time=1e4))
     assert str(caught.value).startswith("rotation_scan: ")
     with pytest.raises(ValueError, match="omega: 9000"):
