@@ -64,8 +64,8 @@ ALLOWED: tuple[Allowed, ...] = (
         "NXtomo has one NXsource; ESRF's lasers, which excite the sample, are NXsource, too",
     ),
     Allowed(
-        r"source",
-        r"NXsource is an invalid class in NXentry",
+        r"(\w+/)?source",
+        r"NXsource is an invalid class in NX(sub)?entry",
         "NXmx has its source in the entry, where NXentry does not name one",
     ),
     # Values: where ESRF's own text about the field tells to write what NXDL does not list.
