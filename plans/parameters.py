@@ -36,13 +36,20 @@ class Parameters:
 
     def refused(self, device: Any, *values: float) -> None:
         """What `device` says against being set to `values`."""
-        for value in values:
-            try:
-                device.check_value(value)
-            except ValueError as error:
-                self.faults.append(str(error))
+        self.faults += refused(device, *values)
 
     def settle(self) -> None:
         """Raise one ValueError with all faults, if there are any."""
         if self.faults:
             raise ValueError(f"{self._plan}: " + "; ".join(self.faults))
+
+
+def refused(device: Any, *values: float) -> list[str]:
+    """What `device` says against `values`; nothing if it cannot say."""
+    faults: list[str] = []
+    for value in values:
+        try:
+            device.check_value(value)
+        except ValueError as error:
+            faults.append(str(error))
+    return faults

@@ -73,6 +73,7 @@ class Material:
 ALUMINIUM = Material("Al", 2.699, 7.955, 3.441, electrons=13 / 26.982)
 CARBON = Material("C", 1.45, 0.8071, 0.4420, electrons=6 / 12.011)
 """Glassy carbon."""
+SILICON = Material("Si", 2.33, 10.34, 4.464)
 IRON = Material("Fe", 7.874, 57.08, 25.68)
 GOLD = Material("Au", 19.32, 164.0, 78.83)
 WATER = Material("H2O", 0.998, 5.329, 1.673, low=10_000.0, high=15_000.0)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from plans.demos.picture import new_figure
+
 
 def new_figure(width: float, height: float) -> Any:
     """An empty figure of matplotlib's; sizes in inches of 100 pixels.
@@ -25,7 +27,7 @@ def new_figure(width: float, height: float) -> Any:
 
 @contextmanager
 def canvas(path: Path, rows: int, columns: int, *, width: float, height: float) -> Iterator[tuple[Any, Any]]:
-    """A figure of matplotlib and its axes, written to `path` at the end; sizes in inches of 100 pixels.
+    """A figure and its axes, written to `path` at the end; sizes in inches of 100 pixels.
 
     Raises
     ------

@@ -13,7 +13,9 @@ ENTRY = '<group groupName="${entry}" NX_class="NXentry">'
 
 
 def test_the_shipped_definitions() -> None:
-    assert set(techniques.names()) >= {"base", "esrf", "generic", "holotomo", "measurement", "tomo"}
+    shipped = {"base", "esrf", "fluo", "generic", "holotomo", "measurement", "ptycho", "sxdm", "tomo"}
+    assert set(techniques.names()) >= shipped
+    assert list(techniques.names()) == sorted(techniques.names())
     for name in techniques.names():
         assert techniques.definition_path(name).is_file()
         assert techniques.bindings_path(name) is not None
