@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from plans.demos.picture import new_figure
-
 
 def new_figure(width: float, height: float) -> Any:
     """An empty figure of matplotlib's; sizes in inches of 100 pixels.
