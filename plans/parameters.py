@@ -6,7 +6,16 @@ import math
 import numbers
 from typing import Any
 
-from plans.limits import refused
+
+def refused(device: Any, *values: float) -> list[str]:
+    """What `device` says against being set to `values`; nothing if it cannot say."""
+    faults: list[str] = []
+    for value in values:
+        try:
+            device.check_value(value)
+        except ValueError as error:
+            faults.append(str(error))
+    return faults
 
 
 class Parameters:
