@@ -6,10 +6,11 @@
 - ``stages``: motors
 - ``shutter``: the fast shutter
 - ``sensors``: vacuum gauges, thermometers, diode
-- ``monochromator``: a pair of silicon crystals
 - ``monitor``: counts the beam during each exposure
 - ``frontend``: what diffraction and scattering beamlines have upstream of the sample
 - ``azimuthal``: reduces frames to curves while they are taken
+- ``spectrometer``: a fluorescence detector, whose spectra go with the events
+- ``nanofocus``: focus, sample stage, diodes and detector arm of a nanofocus beamline
 - ``detectors``: a camera that writes its frames itself
 - ``radiotherapy``: collimator, ion chambers, film and goniometer of microbeam radiation therapy
 - ``signals``: what devices say of their signals before a scan

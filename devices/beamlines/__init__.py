@@ -2,6 +2,7 @@
 
 - ``id01``: full-field diffraction microscopy
 - ``id02``: small-angle scattering
+- ``id13``: nanofocus: fluorescence, diffraction and ptychography in one map
 - ``id16a``: nano-imaging: tomography, holo-tomography, fluorescence and ptychography
 - ``id17``: microbeam radiation therapy
 - ``id22``: powder diffraction

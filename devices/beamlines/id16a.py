@@ -20,11 +20,12 @@ import numpy as np
 
 from devices.detectors import FrameCamera
 from devices.optics import Attenuator, Geometry, KirkpatrickBaez, Multilayer, ScintillatorOptics, Slit
-from devices.quantity import Quantity
+from devices.quantity import Derived, Quantity
+from devices.scenes.holography import HologramScene, aluminium_in_carbon
 from devices.scenes.phantom import GRID, gold_in_iron
 from devices.scenes.pinhole import DivergentBeam, Foil, PinholeScene
 from devices.scenes.tomography import Pose, Scene
-from devices.sensors import BeamMonitor, Counter, Hutch, VacuumGauge
+from devices.sensors import BeamMonitor, Counter, Hutch, IonisationChamber, VacuumGauge
 from devices.shutter import Shutter
 from devices.signals import signals_of
 from devices.source import StorageRing, Undulator
@@ -66,6 +67,13 @@ def pinhole(around: Surroundings) -> PinholeScene:
     return PinholeScene(Foil(radius=0.005), beam, around.pose, around.rng, SHAPE)
 
 
+def light_grain(around: Surroundings) -> HologramScene:
+    """A grain of carbon and aluminium of 9 μm, as holography sees it."""
+    return HologramScene(
+        aluminium_in_carbon(around.seed, 0.0106, around.energy), around.energy, around.pose, around.rng, SHAPE
+    )
+
+
 @dataclass(frozen=True)
 class Beamline:
     """The devices of a beamline, under the names by which its people call them."""
@@ -83,6 +91,8 @@ class Beamline:
     shutter: Shutter
     image_key: Quantity
     """What the next frame is, in NXtomo's numbers: 0 projection, 1 flat, 2 dark."""
+    count_time: Derived
+    """How long a frame is exposed, s: to be read with each, as the camera's own setting is its configuration."""
     ring: StorageRing
     undulators: tuple[Undulator, ...]
     mono: Multilayer
@@ -97,6 +107,8 @@ class Beamline:
     vacuum: VacuumGauge
     hutch: Hutch
     i0: BeamMonitor
+    ion_chamber: IonisationChamber
+    """The current of the same chamber as ``ic``."""
     ic: Counter
     """Ionisation chamber before the shutter."""
     it: Counter
@@ -163,12 +175,13 @@ class Beamline:
             self.vacuum,
             self.hutch,
             self.i0,
+            self.ion_chamber,
         ]
 
     @property
     def devices(self) -> list[Any]:
         """Everything that can stand in a document."""
-        return [*self.baseline, self.image_key, *self.detectors]
+        return [*self.baseline, self.image_key, self.count_time, *self.detectors]
 
 
 def simulated_id16a(
@@ -249,6 +262,7 @@ def simulated_id16a(
     it = Counter(name="it", rate=lambda: i0.flux_now() * scene.share() if shutter.is_open else 0.0, rng=counting)
     folder = directory if callable(directory) else Path(directory)
     camera = FrameCamera(name="frelon", directory=folder, image=scene, shape=SHAPE, pixel=physical_pixel)
+    count_time = Derived(name="count_time", compute=lambda _: camera.exposure_time.get(), units="s", precision=4)
     return Beamline(
         srot=srot,
         sx=sx,
@@ -257,6 +271,7 @@ def simulated_id16a(
         camera=camera,
         shutter=shutter,
         image_key=image_key,
+        count_time=count_time,
         ring=ring,
         undulators=undulators,
         mono=mono,
@@ -270,6 +285,7 @@ def simulated_id16a(
         vacuum=VacuumGauge(name="vacuum", pressure=2.4e-7, rng=sensors),
         hutch=Hutch(name="hutch", rng=sensors),
         i0=i0,
+        ion_chamber=IonisationChamber(name="ion_chamber", flux=i0.flux_now, mono=mono),
         ic=ic,
         it=it,
         phantom=scene.phantom,

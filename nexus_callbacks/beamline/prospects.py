@@ -95,7 +95,7 @@ def _prospect(
         record="" if typed or source.scheme == "config" or binding.convert else record,
         unit_from=given,
         unit_to=(wanted or given) if given or typed else None,
-        remark=_remark(binding, wanted, given, signals),
+        remark="; ".join(filter(None, [_remark(binding, wanted, given, signals), binding.remark])),
         place=str(binding.place or ""),
     )
 

@@ -1,4 +1,4 @@
-"""Typed: what a person types into a profile, by pieces: sources, conversions, axes, templates, each with its check."""
+"""Typed: what a person types into a profile: sources, conversions, axes, templates, each with its checks."""
 
 from __future__ import annotations
 

@@ -4,6 +4,9 @@
 - ``acquire``: one plan on a simulated beamline, from a session's metadata to complete files
 - ``generic``: a map of the beam, by a scan of three axes
 - ``tomo``: tomography of a grain of iron and gold
+- ``fluo``, ``sxdm``, ``ptycho``: a gold film at a nanofocus beamline, mapped for each of the three techniques
+- ``maps``: what these three have in common
+- ``ptychography``: probe and object from a CXI file
 - ``mrt``: microbeam radiation therapy of a block of water
 - ``saxs``: small-angle scattering of silica spheres
 - ``xrpd``: powder diffraction of lanthanum hexaboride
