@@ -15,9 +15,11 @@
 - ``detectors``: a camera that writes its frames itself
 - ``radiotherapy``: collimator, ion chambers, film and goniometer of microbeam radiation therapy
 - ``signals``: what devices say of their signals before a scan
+- ``baseline``: what a profile wants of control systems, read over ``channels`` (Tango, EPICS)
+- ``tango_server``: a simulated beamline's signals as Tango attributes
 - ``scenes``: the physics that simulated detectors see
 - ``beamlines``: simulated beamlines, put together of all these
 
-Every device here is simulated. Simulated time does not pass: a motor is where it was sent at once, an exposure
-takes no time, unless a device is told otherwise.
+Every device here is simulated, but for those that ``baseline`` makes. Simulated time does not pass: a motor is where it
+was sent at once, an exposure takes no time, unless a device is told otherwise.
 """

@@ -24,7 +24,7 @@ from devices.quantity import Quantity
 from devices.scenes.phantom import GRID, gold_in_iron
 from devices.scenes.pinhole import DivergentBeam, Foil, PinholeScene
 from devices.scenes.tomography import Pose, Scene
-from devices.sensors import BeamMonitor, Counter, Hutch, VacuumGauge
+from devices.sensors import BeamMonitor, Counter, Hutch, IonisationChamber, VacuumGauge
 from devices.shutter import Shutter
 from devices.signals import signals_of
 from devices.source import StorageRing, Undulator
@@ -91,10 +91,14 @@ class Beamline:
     secondary_slit: Slit
     kb: KirkpatrickBaez
     optics: ScintillatorOptics
+    second_optics: ScintillatorOptics
+    """Parked beside the beam, and seen by the control system only."""
     geometry: Geometry
     vacuum: VacuumGauge
     hutch: Hutch
     i0: BeamMonitor
+    ion_chamber: IonisationChamber
+    """The current of the same chamber as ``ic``."""
     ic: Counter
     """Ionisation chamber before the shutter."""
     it: Counter
@@ -118,6 +122,32 @@ class Beamline:
         return list(self.camera.files)
 
     @property
+    def tango(self) -> dict[str, Any]:
+        """Address of each attribute that the talk's screen of ID16A's metadata shows → the signal behind it.
+
+        The screen has the gap of the undulators under one address, twice; here each has its own.
+        """
+        ni, fe = "nano:20000/id16ni", "orion:10000/fe/id/16"
+        return {
+            f"{ni}/spec/zaptomo/TOMO_EXPTIME": self.camera.exposure_time,
+            f"{ni}/emotion_flexdc/srot/position": self.srot.readback,
+            f"{ni}/emotion_pmd206_1/sx/position": self.sx.readback,
+            f"{ni}/emotion_pmd206_2/sx/position": self.sy.readback,
+            f"{ni}/hpzdrift/hpz_tz/DriftCorrection": self.hutch.drift,
+            f"{ni}/ImagePixelSize/frelon1/pixelWidth": self.geometry.pixel_size,
+            f"{ni}/v-pen/111/pressure": self.vacuum.pressure,
+            f"{ni}/motor/imgl1x/position": self.optics.x,
+            f"{ni}/motor/imgl1y/position": self.optics.y,
+            f"{ni}/motor/imgl2x/position": self.second_optics.x,
+            f"{ni}/motor/imgl2y/position": self.second_optics.y,
+            f"{ni}/energy/multilayer/positionId": self.mono.position_id,
+            f"{fe}/SR_Current": self.ring.shown,
+            f"{fe}/SR_Filling_Mode": self.ring.filling_mode,
+            f"{fe}/SR_Gap_Position": self.undulators[0].gap,
+            f"{fe}/SR_Gap_Position_2": self.undulators[1].gap,
+        }
+
+    @property
     def baseline(self) -> list[Any]:
         """What is read once before and once after a scan."""
         return [
@@ -135,6 +165,7 @@ class Beamline:
             self.vacuum,
             self.hutch,
             self.i0,
+            self.ion_chamber,
         ]
 
     @property
@@ -237,10 +268,12 @@ def simulated_id16a(
         secondary_slit=secondary_slit,
         kb=kb,
         optics=optics,
+        second_optics=ScintillatorOptics(name="second_optics"),
         geometry=geometry,
         vacuum=VacuumGauge(name="vacuum", pressure=2.4e-7, rng=sensors),
         hutch=Hutch(name="hutch", rng=sensors),
         i0=i0,
+        ion_chamber=IonisationChamber(name="ion_chamber", flux=i0.flux_now, mono=mono),
         ic=ic,
         it=it,
         phantom=scene.phantom,

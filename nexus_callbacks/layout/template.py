@@ -241,7 +241,8 @@ class Template:
         made, misfits = [], list(value.remarks)
         for slot in self._slots[variable]:
             try:
-                made.append((slot, *_fitted(value, slot.field, given, self._zone)))
+                of_slot = given or _common_unit(value, slot.field)
+                made.append((slot, *_fitted(value, slot.field, of_slot, self._zone), of_slot))
             except ValueError as error:
                 misfits.append(f"{value.origin}: {error}")
                 self._absent.add(slot.path)
@@ -249,9 +250,10 @@ class Template:
             self.outcomes[variable] = self.outcomes[variable].with_(reason=misfits[-1], unit_from=given)
             return []
         found: list[Addition] = []
-        for slot, fitted, unit in made:
-            found += [*self._parents(slot.path), self._field(slot.path, slot.field, fitted, unit, value.attributes)]
-        unit = made[0][2]
+        for slot, fitted, unit, _ in made:
+            more = {} if unit else value.attributes  # The units of a list's members, where they have not one for all.
+            found += [*self._parents(slot.path), self._field(slot.path, slot.field, fitted, unit, more)]
+        unit, given = made[0][2:]
         source = self._bindings[variable].source
         at_stop = any(each.scheme == "stop" for each in (source, *(item for _, item in source.items)))
         final = at_stop or self._bindings[variable].of_column or self._record(variable) == "final"
@@ -270,7 +272,7 @@ class Template:
         wanted = any(slot.field.units for slot in self._slots[variable])
         told = [remark for slot in self._slots[variable] for remark in self._remarks.get(slot.path, ())]
         without = ["written without units: the device gives none"] if wanted and not unit else []
-        reason = "; ".join(dict.fromkeys([*without, *remarks, *told]))
+        reason = "; ".join(dict.fromkeys(filter(None, [*without, *remarks, *told, self._bindings[variable].remark])))
         self.outcomes[variable] = self.outcomes[variable].with_(
             filled=True, origin=origin, unit_from=given, unit_to=unit, reason=reason, record=record
         )
@@ -366,7 +368,7 @@ class Template:
             signal = dict(self._groups[home].attributes).get("signal") if home else None
             if path in alive and (signal is None or f"{home}/{signal}" in alive | there):
                 found += [*self._parents(path), additions.Link(f"{self._entry}/{path}", f"{self._entry}/{target}")]
-        return [*found, *self._root_links(there | alive)]
+        return [*found, *self._root_links(set(there | alive))]
 
     def _root_links(self, there: frozenset[str] | set[str]) -> list[Addition]:
         """Links at the file's root, for programs that look only there (decision 9)."""
@@ -402,6 +404,12 @@ def _idle_subentries(tree: definition.Group, bindings: Mapping[str, Binding]) ->
         if variable in bindings and len(homes) == 1:
             used |= homes
     return subentries - used
+
+
+def _common_unit(value: Value, node: definition.Field) -> str | None:
+    """The unit of all members of a list, for a field that holds them as numbers."""
+    told = set(value.attributes.get("member_units", ()))
+    return told.pop() or None if len(told) == 1 and node.nx_type != "NX_CHAR" else None
 
 
 def attribute_value(name: str, text: str) -> Any:

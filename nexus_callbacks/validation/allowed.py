@@ -120,6 +120,11 @@ ALLOWED: tuple[Allowed, ...] = (
     ),
     # Ours, and the validator's own.
     Allowed(
+        r"\w+/\w+",
+        r"NXsubentry is an invalid class in NXsubentry",
+        "a technique that wants a subentry of its own has it within that of the technique, where that is a further one",
+    ),
+    Allowed(
         r"",
         r'"@definition" is not defined as an attribute in NX(sub)?entry',
         "nabu looks for the application definition in this attribute, and only there",
@@ -157,13 +162,13 @@ def sort(finding: Finding, entry: str, asked: frozenset[str] = frozenset(), sube
     asked
         Paths, relative to the entry, of the fields that the definition asked for.
     subentries
-        Names of the subentries, which have the shape of an entry.
+        Paths, relative to the entry, of the subentries, which have the shape of an entry.
     """
     path = finding.path.removeprefix(entry).lstrip("/")
     if path in asked and ASKED.fullmatch(finding.message):
         return replace(finding, severity="info", allowed=ASKED_REASON)
-    home, _, below = path.partition("/")
-    paths = (path, below) if home in subentries else (path,)
+    homes = [home for home in subentries if path == home or path.startswith(f"{home}/")]
+    paths = [path, *(path.removeprefix(home).lstrip("/") for home in homes)]
     for line in ALLOWED:
         if re.fullmatch(line.message, finding.message) and any(re.fullmatch(line.path, each) for each in paths):
             return replace(finding, severity="info", allowed=line.reason)

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
 
+from devices.baseline import baseline_for
 from devices.signals import signals_of
+from devices.tango_server import TangoServer
 from nexus_callbacks import NexusWriter
 from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
 from plans.demos.demo import DemoResult, Progress
@@ -66,16 +68,17 @@ def acquire(
     directory = Path(directory).absolute()
     beamline = make(experiment_folder(directory)(metadata) / "detectors")
     folder = profile or profile_folder(str(metadata["beamline"]))
+    # First of all: it tells every fault of the profile and its definitions.
     writer = NexusWriter(directory, profile=folder, signals=signals_of(*beamline.devices))
     engine = RunEngine(dict(metadata))
-    engine.preprocessors.append(SupplementalData(baseline=beamline.baseline))
-    engine.preprocessors.append(NumberedDatasets(engine.md, sample_folder(directory)))
-    engine.subscribe(writer)
-    engine.subscribe(_Counter(progress))
-    try:
+    # Some beamlines show signals in a control system, too: it is simulated as long as the scan lasts.
+    with writer, TangoServer(getattr(beamline, "tango", {})) as server:
+        control = baseline_for(folder, beamline.devices, hosts=server.hosts, strict=False)
+        engine.preprocessors.append(SupplementalData(baseline=[*beamline.baseline, *control]))
+        engine.preprocessors.append(NumberedDatasets(engine.md, sample_folder(directory)))
+        engine.subscribe(writer)
+        engine.subscribe(_Counter(progress))
         (uid,) = engine(plan(beamline))
-    finally:
-        writer.close()
     return DemoResult(
         technique=technique,
         dataset_file=writer.files[uid],

@@ -875,6 +875,7 @@ def whole(tmp_path_factory, esrf):
         put(entry["mirror"], "type", "single")
         del entry["definition"]
         tomo(entry)
+        group(group(entry, "saxs", "NXsubentry"), "reduced", "NXsubentry")
         coverage(entry, {"mandatory": mandatory, "variables": variables})
     return path
 
