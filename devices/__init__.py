@@ -6,7 +6,6 @@
 - ``stages``: motors
 - ``shutter``: the fast shutter
 - ``sensors``: vacuum gauges, thermometers, diode
-- ``monochromator``: a pair of silicon crystals
 - ``monitor``: counts the beam during each exposure
 - ``frontend``: what diffraction and scattering beamlines have upstream of the sample
 - ``azimuthal``: reduces frames to curves while they are taken

@@ -75,8 +75,14 @@ class FocusedBeam(Device):
 
     width = Cpt(Quantity, value=0.05, units="mm", precision=4, kind=Kind.hinted)
     height = Cpt(Quantity, value=0.03, units="mm", precision=4, kind=Kind.hinted)
-    size = Cpt(Quantity, value=np.array([0.05, 0.03]), units="mm")
+    size = Cpt(Quantity, value=np.zeros(2), units="mm")
     """Width and height."""
+
+    def __init__(self, *args: Any, width: float, height: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.width.put(width)
+        self.height.put(height)
+        self.size.put(np.array([width, height]))
 
 
 class CrystalRecord(Device):

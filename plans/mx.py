@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 import time
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
@@ -14,6 +12,7 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import Msg
 
 from devices.shutter import CLOSED, OPEN
+from plans.parameters import Parameters
 
 MOST_FRAMES = 100_000
 """A scan of more frames than this is taken for a slip of the finger."""
@@ -104,15 +103,7 @@ def rotation_scan(
         "hints": {"dimensions": [[[omega.name], "primary"]]},
         "end_time_estimated": datetime.fromtimestamp(time.time() + seconds, UTC).isoformat(timespec="seconds"),
         "scanType": "continuous",
-        "MX_scanType": "OSC",
-        "MX_numberOfImages": frames,
-        "MX_startImageNumber": 1,
-        "MX_oscillationStart": start_angle,
-        "MX_oscillationRange": oscillation,
-        "MX_oscillationOverlap": 0.0,
-        "MX_axis_start": start_angle,
-        "MX_axis_end": start_angle + frames * oscillation,
-        "MX_axis_range": frames * oscillation,
+        **(_mx_variables(frames, start_angle, oscillation) if technique == "mx" else {}),
         **(md or {}),
     }
 
@@ -132,30 +123,32 @@ def rotation_scan(
     return (yield from bpp.run_wrapper(bpp.finalize_wrapper(staged(), make_safe), md=metadata))
 
 
+def _mx_variables(frames: int, start_angle: float, oscillation: float) -> dict[str, Any]:
+    """What the plan knows, under the names and in the units of ESRF's definition (icat-esrf-definitions 3.8.0)."""
+    return {
+        "MX_scanType": "OSC",
+        "MX_numberOfImages": frames,
+        "MX_startImageNumber": 1,
+        "MX_oscillationStart": start_angle,
+        "MX_oscillationRange": oscillation,
+        "MX_oscillationOverlap": 0.0,
+        "MX_axis_start": start_angle,
+        "MX_axis_end": start_angle + frames * oscillation,
+        "MX_axis_range": frames * oscillation,
+    }
+
+
 def _check(
     beamline: RotationBeamline, frames: Any, start_angle: Any, oscillation: Any, exposure_time: float | None
 ) -> None:
-    faults = []
-    if not isinstance(frames, numbers.Integral) or isinstance(frames, bool) or not 1 <= frames <= MOST_FRAMES:
-        faults.append(f"frames is {frames!r}, expected a whole number from 1 to {MOST_FRAMES}")
-    for name, value in (("start_angle", start_angle), ("oscillation", oscillation)):
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
-            faults.append(f"{name} is {value!r}, expected a number of degrees")
-    if not faults:
-        faults += _refused(beamline.oscillation, oscillation)
-        faults += _refused(beamline.omega, start_angle, start_angle + (frames - 1) * oscillation)
+    asked = Parameters("rotation_scan")
+    asked.whole(1, frames=frames)
+    if not asked.faults and frames > MOST_FRAMES:
+        asked.faults.append(f"{frames} frames are more than {MOST_FRAMES}")
+    asked.real(start_angle=start_angle, oscillation=oscillation)
+    if not asked.faults:
+        asked.refused(beamline.oscillation, oscillation)
+        asked.refused(beamline.omega, start_angle, start_angle + (frames - 1) * oscillation)
     if exposure_time is not None:
-        faults += _refused(beamline.detector.exposure_time, exposure_time)
-    if faults:
-        raise ValueError("rotation_scan: " + "; ".join(faults))
-
-
-def _refused(device: Any, *values: float) -> list[str]:
-    """What `device` says against `values`; nothing if it cannot say."""
-    faults = []
-    for value in values:
-        try:
-            device.check_value(value)
-        except ValueError as error:
-            faults.append(str(error))
-    return faults
+        asked.refused(beamline.detector.exposure_time, exposure_time)
+    asked.settle()

@@ -20,7 +20,8 @@ import numpy as np
 
 from devices.detectors import FrameCamera
 from devices.optics import Attenuator, Geometry, KirkpatrickBaez, Multilayer, ScintillatorOptics, Slit
-from devices.quantity import Quantity
+from devices.quantity import Derived, Quantity
+from devices.scenes.holography import HologramScene, aluminium_in_carbon
 from devices.scenes.phantom import GRID, gold_in_iron
 from devices.scenes.pinhole import DivergentBeam, Foil, PinholeScene
 from devices.scenes.tomography import Pose, Scene
@@ -66,6 +67,13 @@ def pinhole(around: Surroundings) -> PinholeScene:
     return PinholeScene(Foil(radius=0.005), beam, around.pose, around.rng, SHAPE)
 
 
+def light_grain(around: Surroundings) -> HologramScene:
+    """A grain of carbon and aluminium of 9 μm, as holography sees it."""
+    return HologramScene(
+        aluminium_in_carbon(around.seed, 0.0106, around.energy), around.energy, around.pose, around.rng, SHAPE
+    )
+
+
 @dataclass(frozen=True)
 class Beamline:
     """The devices of a beamline, under the names by which its people call them."""
@@ -83,6 +91,8 @@ class Beamline:
     shutter: Shutter
     image_key: Quantity
     """What the next frame is, in NXtomo's numbers: 0 projection, 1 flat, 2 dark."""
+    count_time: Derived
+    """How long a frame is exposed, s: to be read with each, as the camera's own setting is its configuration."""
     ring: StorageRing
     undulators: tuple[Undulator, ...]
     mono: Multilayer
@@ -171,7 +181,7 @@ class Beamline:
     @property
     def devices(self) -> list[Any]:
         """Everything that can stand in a document."""
-        return [*self.baseline, self.image_key, *self.detectors]
+        return [*self.baseline, self.image_key, self.count_time, *self.detectors]
 
 
 def simulated_id16a(
@@ -252,6 +262,7 @@ def simulated_id16a(
     it = Counter(name="it", rate=lambda: i0.flux_now() * scene.share() if shutter.is_open else 0.0, rng=counting)
     folder = directory if callable(directory) else Path(directory)
     camera = FrameCamera(name="frelon", directory=folder, image=scene, shape=SHAPE, pixel=physical_pixel)
+    count_time = Derived(name="count_time", compute=lambda _: camera.exposure_time.get(), units="s", precision=4)
     return Beamline(
         srot=srot,
         sx=sx,
@@ -260,6 +271,7 @@ def simulated_id16a(
         camera=camera,
         shutter=shutter,
         image_key=image_key,
+        count_time=count_time,
         ring=ring,
         undulators=undulators,
         mono=mono,

@@ -25,6 +25,7 @@ from devices.diffraction import CrystalMonochromator, CrystalRecord, FocusedBeam
 from devices.optics import Attenuator, Slit
 from devices.quantity import Derived, Quantity
 from devices.scenes.crystal import Crystal, Lattice, Pose, Scene, View, random_orientation, rotation, spots
+from devices.scenes.materials import SILICON
 from devices.sensors import BeamMonitor, Hutch
 from devices.shutter import Shutter
 from devices.signals import signals_of
@@ -185,6 +186,7 @@ def simulated_id30(
             centre=(detector.beam_center_x.get(), detector.beam_center_y.get()),
             pixel=PIXEL * 1e-3,
             shape=SHAPE,
+            sensor=(detector.sensor_thickness.get() * 1e-3, SILICON.absorption(mono.energy.get())),
             axis=OMEGA,
             setting=tuple(map(tuple, setting.tolist())),
         )
@@ -214,7 +216,7 @@ def simulated_id30(
         attenuator=attenuator,
         slit=Slit(name="slit", vertical=0.05, horizontal=0.05),
         i0=i0,
-        beam=FocusedBeam(name="beam"),
+        beam=FocusedBeam(name="beam", width=0.05, height=0.03),
         hutch=Hutch(name="hutch", rng=np.random.default_rng(sensor_seed)),
         resolution=Derived(name="resolution", compute=lambda _: view().resolution(), units="angstrom", precision=3),
         corner_resolution=Derived(

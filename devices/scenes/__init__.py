@@ -1,5 +1,6 @@
 """Scenes: the physics that the simulated detectors see, and what the simulated samples are made of.
 
+- ``holography``: a sample that refracts, seen at a distance
 - ``materials``: densities and absorption coefficients
 - ``phantom``: a grain of iron with inclusions, and its projections
 - ``pinhole``: a hole in a foil, with which the beam is mapped

@@ -102,10 +102,23 @@ class View:
     """mm."""
     shape: tuple[int, int]
     """Rows and columns."""
+    sensor: tuple[float, float] = (0.0, 1.0)
+    """Thickness of the detector's sensor, mm, and its absorption, 1/mm."""
     axis: tuple[float, float, float] = (-1.0, 0.0, 0.0)
     """Direction of ω."""
     setting: tuple[tuple[float, ...], ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     """Rotation by the axes that stand on ω."""
+
+    def depth(self, slant: FloatArray) -> FloatArray:
+        """How far a photon that is seen came into the sensor on average, mm along its way.
+
+        ``slant`` is the cosine of its angle to the detector's normal.
+        """
+        thickness, absorption = self.sensor
+        if not thickness:
+            return np.zeros_like(slant)
+        passed = absorption * thickness / slant
+        return (1 - passed / np.expm1(passed)) / absorption
 
     def resolution(self, corner: bool = False) -> float:
         """d at the nearest edge of the detector, or at its farthest corner, Å."""
@@ -184,7 +197,9 @@ def spots(crystal: Crystal, view: View, seed: int) -> Spots:
         place = np.array([rotation(axis, np.rad2deg(t)) @ crystal.position for t in turn]).reshape(-1, 3)
         forward = diffracted[:, 2] > 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            way = (view.distance - place[:, 2]) / diffracted[:, 2]
+            slant = np.where(forward, diffracted[:, 2] * view.wavelength, 1.0)
+            # A thick sensor sees slanting rays further out: parallax.
+            way = (view.distance - place[:, 2] + view.depth(slant) * slant) / diffracted[:, 2]
         x, y = place[:, 0] + way * diffracted[:, 0], place[:, 1] + way * diffracted[:, 1]
         column, row = (view.centre[0] - x) / view.pixel - 0.5, (view.centre[1] - y) / view.pixel - 0.5
         rows, columns = view.shape

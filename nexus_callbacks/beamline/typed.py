@@ -1,4 +1,4 @@
-"""Typed: what a person types into a profile, piece by piece: sources, conversions, axes, templates, with their checks."""
+"""Typed: what a person types into a profile: sources, conversions, axes, templates, each with its checks."""
 
 from __future__ import annotations
 

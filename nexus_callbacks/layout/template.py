@@ -89,6 +89,7 @@ class Template:
         for path, node in tree.walk():
             if isinstance(node, definition.Group):
                 self._groups[path] = node
+        self._plots = _plots(tree)
         idle = _idle_subentries(tree, bindings)
         for variable, everywhere in tree.variables().items():
             fields = [(path, node) for path, node in everywhere if path.split("/")[0] not in idle] or everywhere
@@ -111,9 +112,7 @@ class Template:
         if self._tree.description:
             attributes["ESRF_description"] = self._tree.description
         found: list[Addition] = [additions.Attribute(self._entry, attributes)] if attributes else []
-        for path, node in self._tree.fields():
-            if node.variable is None:
-                found += [*self._parents(path), self._field(path, node, node.text, None)]
+        found += [each for home in ("", *self._groups) if home not in self._plots for each in self._constants(home)]
         self._origins.take("start", start)
         for variable, binding in self._bindings.items():
             if binding.source.scheme in ("const", "start", "run"):
@@ -154,6 +153,8 @@ class Template:
                 found += self._gathered(variable, partial(self._origins.recorded, record=record, readings=readings))
         for variable in self._growing:
             self._settle(variable, readings)
+        plots = [home for home, signal in self._plots.items() if signal in self.filled]
+        found += [each for home in plots for each in self._constants(home)]
         found += self._links()
         for variable, outcome in self.outcomes.items():
             if outcome.claimed and not outcome.filled and not outcome.reason:
@@ -318,6 +319,16 @@ class Template:
 
     # -- additions -------------------------------------------------------------------------------------------------
 
+    def _constants(self, home: str) -> list[Addition]:
+        """The constants right in a group of the definition; of the entry itself if `home` is empty."""
+        group, above = (self._groups[home], f"{home}/") if home else (self._tree, "")
+        found: list[Addition] = []
+        for node in group.children:
+            if isinstance(node, definition.Field) and node.variable is None:
+                path = f"{above}{node.name}"
+                found += [*self._parents(path), self._field(path, node, node.text, None)]
+        return found
+
     def _field(
         self,
         path: str,
@@ -410,6 +421,23 @@ def _common_unit(value: Value, node: definition.Field) -> str | None:
     """The unit of all members of a list, for a field that holds them as numbers."""
     told = set(value.attributes.get("member_units", ()))
     return told.pop() or None if len(told) == 1 and node.nx_type != "NX_CHAR" else None
+
+
+def _plots(tree: definition.Group) -> dict[str, str]:
+    """Name of each subentry that names its default plot → path of that plot's signal.
+
+    What such a subentry claims to be, it is with its plot only: a curve that was to be made while the run went on, and
+    was not, must not leave the shell of an application definition behind.
+    """
+    found = {}
+    for group in tree.children:
+        plot = dict(group.attributes).get("default") if isinstance(group, definition.Group) else None
+        if not isinstance(group, definition.Group) or group.nx_class != "NXsubentry" or plot is None:
+            continue
+        for each in group.children:
+            if isinstance(each, definition.Group) and each.name == plot:
+                found[group.name] = f"{group.name}/{plot}/{dict(each.attributes).get('signal', '')}"
+    return found
 
 
 def attribute_value(name: str, text: str) -> Any:

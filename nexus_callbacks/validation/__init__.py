@@ -7,6 +7,7 @@
 * whether the file was written to its end (:mod:`~nexus_callbacks.validation.state`),
 * whether programs come to the end of it (:mod:`~nexus_callbacks.validation.survey`),
 * links, virtual datasets and external raw storage (:mod:`~nexus_callbacks.validation.links`),
+* chains of axes (:mod:`~nexus_callbacks.validation.axes`),
 * the default plot and every NXdata (:mod:`~nexus_callbacks.validation.plot`),
 * times and units (:mod:`~nexus_callbacks.validation.contents`),
 * the definition's mandatory fields, types and units, and the number of frames
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import h5py
 
-from nexus_callbacks.validation import contents, links, nxdl, plot, record, state, survey
+from nexus_callbacks.validation import axes, contents, links, nxdl, plot, record, state, survey
 from nexus_callbacks.validation.nodes import (
     LOCKINGS,
     attribute,
@@ -130,7 +131,7 @@ def _entry_findings(entry: h5py.Group, shown: str) -> Iterator[Finding]:
 def _checks(entry: h5py.Group) -> Iterator[Finding]:
     stumbles = list(guarded(entry.name, survey.check, entry))
     yield from stumbles
-    for check in (links.check, plot.check, contents.check, record.check):
+    for check in (links.check, axes.check, plot.check, contents.check, record.check):
         yield from guarded(entry.name, check, entry)
     # nexusformat would stumble, too: it goes round in circles, or is busy for hours.
     if not stumbles and nxdl.available():

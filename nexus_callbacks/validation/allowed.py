@@ -64,8 +64,8 @@ ALLOWED: tuple[Allowed, ...] = (
         "NXtomo has one NXsource; ESRF's lasers, which excite the sample, are NXsource, too",
     ),
     Allowed(
-        r"source",
-        r"NXsource is an invalid class in NXentry",
+        r"(\w+/)?source",
+        r"NXsource is an invalid class in NX(sub)?entry",
         "NXmx has its source in the entry, where NXentry does not name one",
     ),
     # Values: where ESRF's own text about the field tells to write what NXDL does not list.
@@ -128,6 +128,21 @@ ALLOWED: tuple[Allowed, ...] = (
         r"",
         r'"@definition" is not defined as an attribute in NX(sub)?entry',
         "nabu looks for the application definition in this attribute, and only there",
+    ),
+    Allowed(
+        r"(.*/)?instrument/detector/image_key_control",
+        r"This field is not defined in NXdetector",
+        "ESRF's tomography programs know image_key under this name, too, and nabu under no other",
+    ),
+    Allowed(
+        r"sample",
+        r'Values for "n_comp" are not unique|(orientation_matrix|unit_cell): \d+',
+        "NXxbase has one matrix and one cell, NXsample one for each component; nexusformat asks for both shapes",
+    ),
+    Allowed(
+        r"sample/unit_cell",
+        r"Units of NX_LENGTH not specified",
+        "three lengths and three angles: no units fit all of them",
     ),
     Allowed(
         r".*",

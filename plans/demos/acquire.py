@@ -44,6 +44,7 @@ def acquire(
     metadata: Mapping[str, Any],
     progress: Progress,
     truth: Callable[[Any], Any],
+    runs: int = 1,
 ) -> DemoResult:
     """Make a beamline, run one plan on it and write everything below `directory`.
 
@@ -52,13 +53,15 @@ def acquire(
     make
         Makes the beamline (a :class:`Beamline`), given the folder of its detectors' files.
     plan
-        Makes the plan, given the beamline; it opens one run.
+        Makes the plan, given the beamline; its runs are one dataset, of as many points each.
     profile
         None takes the shipped profile that is called as ``metadata["beamline"]``.
     metadata
         What a session sets in ``RE.md``: proposal, beamline, sample, dataset …
     truth
         What the sample of a beamline is really made of.
+    runs
+        How many runs the plan opens.
 
     Raises
     ------
@@ -77,8 +80,8 @@ def acquire(
         engine.preprocessors.append(SupplementalData(baseline=[*beamline.baseline, *control]))
         engine.preprocessors.append(NumberedDatasets(engine.md, sample_folder(directory)))
         engine.subscribe(writer)
-        engine.subscribe(_Counter(progress))
-        (uid,) = engine(plan(beamline))
+        engine.subscribe(_Counter(progress, runs))
+        uid, *_ = engine(plan(beamline))
     return DemoResult(
         technique=technique,
         dataset_file=writer.files[uid],
@@ -92,14 +95,15 @@ def acquire(
 class _Counter:
     """Counts the events of the stream that the plan announced."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, runs: int) -> None:
         self._progress = progress
+        self._runs = runs
         self._total = self._done = 0
         self._primary: set[str] = set()
 
     def __call__(self, name: str, doc: dict[str, Any]) -> None:
         if name == "start":
-            self._total, self._done = doc["num_points"], 0
+            self._total = doc["num_points"] * self._runs
         elif name == "descriptor" and doc["name"] == "primary":
             self._primary.add(doc["uid"])
         elif name == "event" and doc["descriptor"] in self._primary:

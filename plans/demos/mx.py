@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from devices.beamlines.id30 import simulated_id30
 from devices.scenes.crystal import Crystal
 from plans.demos.acquire import acquire
+from plans.demos.canvas import canvas
 from plans.demos.demo import Demo, DemoResult, Progress
 from plans.demos.rotation_data import Found, RotationData, cell_of, find_spots, read_rotation_data
 from plans.mx import rotation_scan
@@ -107,37 +108,32 @@ def draw(path: Path, data: RotationData, found: Found, indices: NDArray[np.float
     ImportError
         matplotlib is not installed; the message names the extra that brings it.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  it comes with an extra
-    except ImportError as error:
-        raise ImportError('the picture needs matplotlib: pip install "nexus-callbacks[demo]"') from error
+    with canvas(path, 1, 3, width=13.5, height=5.6) as (figure, (left, middle, right)):
+        count = len(data.frames)
+        shown = left.imshow(np.sqrt(data.frames.max(axis=0)), cmap="gray_r", vmin=0, vmax=25)
+        row, column = np.mgrid[: data.frames.shape[1] : 8, : data.frames.shape[2] : 8]
+        spacing = 1 / np.linalg.norm(data.scattering(row.ravel().astype(float), column.ravel().astype(float)), axis=1)
+        rings = left.contour(column, row, spacing.reshape(row.shape), levels=[4, 5, 7, 12], colors="tab:orange")
+        left.clabel(rings, fmt="%g Å", fontsize=8)
+        left.set(title=f"brightest of {count} frames, each pixel", xlabel="column", ylabel="row")
+        figure.colorbar(shown, ax=left, label="√photons", shrink=0.7)
 
-    figure = Figure(figsize=(13.5, 5.6), dpi=100, layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    count = len(data.frames)
-    shown = left.imshow(np.sqrt(data.frames.max(axis=0)), cmap="gray_r", vmin=0, vmax=25)
-    row, column = np.mgrid[: data.frames.shape[1] : 8, : data.frames.shape[2] : 8]
-    spacing = 1 / np.linalg.norm(data.scattering(row.ravel().astype(float), column.ravel().astype(float)), axis=1)
-    rings = left.contour(column, row, spacing.reshape(row.shape), levels=[4, 5, 7, 12], colors="tab:orange")
-    left.clabel(rings, fmt="%g Å", fontsize=8)
-    left.set(title=f"brightest of {count} frames, each pixel", xlabel="column", ylabel="row")
-    figure.colorbar(shown, ax=left, label="√photons", shrink=0.7)
+        frame = count // 2
+        middle.imshow(np.sqrt(data.frames[frame]), cmap="gray_r", vmin=0, vmax=25)
+        here = np.abs(found.omega - data.omega[frame] - data.width / 2) < data.width / 2
+        middle.scatter(
+            found.column[here], found.row[here], s=40, facecolors="none", edgecolors="tab:red", linewidths=0.8
+        )
+        middle.set(title=f"one frame, ω = {data.omega[frame]:.1f}°, and its spots", xlabel="column", ylabel="row")
 
-    frame = count // 2
-    middle.imshow(np.sqrt(data.frames[frame]), cmap="gray_r", vmin=0, vmax=25)
-    here = np.abs(found.omega - data.omega[frame] - data.width / 2) < data.width / 2
-    middle.scatter(found.column[here], found.row[here], s=40, facecolors="none", edgecolors="tab:red", linewidths=0.8)
-    middle.set(title=f"one frame, ω = {data.omega[frame]:.1f}°, and its spots", xlabel="column", ylabel="row")
-
-    right.scatter(indices[:, 0], indices[:, 1], s=6, c=indices[:, 2], cmap="viridis")
-    span = float(np.ceil(np.abs(indices[:, :2]).max()))
-    ticks = np.arange(-span, span + 1)
-    right.set_xticks(ticks, minor=True)
-    right.set_yticks(ticks, minor=True)
-    right.grid(which="minor", linewidth=0.3)
-    right.set(title="spots carried back through the axes", xlabel="h", ylabel="k", aspect="equal")
-    figure.suptitle("; ".join(result.findings), fontsize=9)
-    figure.savefig(path)
+        right.scatter(indices[:, 0], indices[:, 1], s=6, c=indices[:, 2], cmap="viridis")
+        span = float(np.ceil(np.abs(indices[:, :2]).max()))
+        ticks = np.arange(-span, span + 1)
+        right.set_xticks(ticks, minor=True)
+        right.set_yticks(ticks, minor=True)
+        right.grid(which="minor", linewidth=0.3)
+        right.set(title="spots carried back through the axes", xlabel="h", ylabel="k", aspect="equal")
+        figure.suptitle("; ".join(result.findings), fontsize=9)
 
 
 DEMO = Demo(

@@ -13,7 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.optics import HC
 from devices.scenes.crystal import rotation
+from devices.scenes.materials import SILICON
 from nexus_callbacks.units import conversion
 
 FloatArray = NDArray[np.float64]
@@ -36,15 +38,19 @@ class RotationData:
     wavelength: float
     """Å."""
     origin: FloatArray
-    """Corner of the first pixel, mm."""
+    """Corner of the first pixel, as deep in the sensor as photons come on average, mm."""
     fast: FloatArray
     """From one pixel of a row to the next, mm."""
     slow: FloatArray
     """From one row to the next, mm."""
 
-    def scattering(self, row: FloatArray, column: FloatArray) -> FloatArray:
-        """Scattering vectors in the laboratory for places on the detector (whole numbers being the middles), 1/Å."""
+    def scattering(self, row: FloatArray, column: FloatArray, source: FloatArray | float = 0.0) -> FloatArray:
+        """Scattering vectors in the laboratory for places on the detector (whole numbers being the middles), 1/Å.
+
+        ``source`` is where the rays come from, mm, one place for each or the middle of the sample.
+        """
         place = self.origin + np.multiply.outer(column + 0.5, self.fast) + np.multiply.outer(row + 0.5, self.slow)
+        place = place - source
         outgoing = place / np.linalg.norm(place, axis=-1, keepdims=True)
         return (outgoing - np.array([0.0, 0.0, 1.0])) / self.wavelength
 
@@ -81,7 +87,8 @@ def read_rotation_data(path: Path, entry: str = "entry") -> RotationData:
         scanned = next(axis for axis in chain if axis.size > 1)
         setting = np.eye(3)
         for axis in chain[: chain.index(scanned)]:
-            setting = rotation(axis.attrs["vector"], _value(axis, "deg")) @ setting
+            if _text(axis.attrs["transformation_type"]) == "rotation":
+                setting = rotation(axis.attrs["vector"], _value(axis, "deg")) @ setting
         beam = instrument["beam/incident_wavelength"]
         offset = np.zeros(3)
         fast, slow = module["fast_pixel_direction"], module["slow_pixel_direction"]
@@ -89,13 +96,18 @@ def read_rotation_data(path: Path, entry: str = "entry") -> RotationData:
             if _text(axis.attrs["transformation_type"]) != "translation":
                 raise ValueError(f"{path.name}: a tilted detector ({axis.name}) is more than this demonstration reads")
             offset = offset + _value(axis, "mm") * axis.attrs["vector"]
+        wavelength = _value(beam, "angstrom")
+        if _text(detector["sensor_material"][()]) == SILICON.formula:
+            absorption = SILICON.absorption(HC / wavelength)
+            passed = absorption * _value(detector["sensor_thickness"], "mm")
+            offset[2] += (1 - passed / np.expm1(passed)) / absorption
         return RotationData(
             frames=file[f"{entry}/data/data"][()],
             omega=np.asarray(scanned[()], dtype=float) * _factor(scanned, "deg"),
             width=float(scanned.parent[f"{scanned.name.rpartition('/')[2]}_increment_set"][()]),
             axis=np.asarray(scanned.attrs["vector"]),
             setting=setting,
-            wavelength=_value(beam, "angstrom"),
+            wavelength=wavelength,
             origin=offset,
             fast=_value(fast, "mm") * np.asarray(fast.attrs["vector"]),
             slow=_value(slow, "mm") * np.asarray(slow.attrs["vector"]),

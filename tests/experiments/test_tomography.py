@@ -78,9 +78,16 @@ def test_the_entry_is_what_reconstruction_programs_want(file):
     assert sample["rotation_angle"].attrs["units"] == "deg"
     assert set(np.round(sample["x_translation"][keys == 1], 9)) == {-0.0003}
     assert sample["x_translation"].attrs["units"] == "m"
-    for name, value, units in (("x_pixel_size", 5e-8, "m"), ("distance", 1.18, "m"), ("count_time", 0.1, "s")):
+    for name, value, units in (
+        ("x_pixel_size", 5e-8, "m"),
+        ("distance", 1.18, "m"),
+        ("count_time", [0.1] * FRAMES, "s"),
+    ):
         assert detector[name][()] == pytest.approx(value)
         assert detector[name].attrs["units"] == units
+    assert (
+        entry.get("instrument/detector/image_key_control", getlink=True).path == "/entry/instrument/detector/image_key"
+    )
     assert entry["instrument/beam/incident_energy"][()] == pytest.approx(17.05)
     assert entry["instrument/beam/incident_energy"].attrs["units"] == "keV"
 
