@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from devices.diffraction import CrystalMonochromator
 from devices.monitor import PresetMonitor
-from devices.monochromator import CrystalMonochromator
 from devices.optics import Attenuator, Slit
 from devices.sensors import BeamMonitor, Hutch
 from devices.shutter import Shutter

@@ -1,8 +1,7 @@
-"""Nanofocus: what a nanofocus beamline has beside the common devices: crystals, focus, sample stage, detector arm."""
+"""Nanofocus: what a nanofocus beamline has beside the common devices: detector arm, focus, sample stage, diodes."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,27 +10,9 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
-from devices.optics import HC
+from devices.monochromator import CrystalMonochromator
 from devices.quantity import Derived, Quantity
 from devices.spectrometer import Array
-
-
-class SiliconMono(Device):
-    """A double crystal monochromator, Si(111)."""
-
-    energy = Cpt(Quantity, value=13000.0, units="eV", precision=1, limits=(12500.0, 13500.0), kind=Kind.hinted)
-    wavelength = Cpt(Derived, compute=lambda mono: HC / mono.energy.get(), units="angstrom", precision=5)
-    d_spacing = Cpt(Quantity, value=3.1356, units="angstrom", precision=4, writable=False, kind=Kind.config)
-    crystal = Cpt(Quantity, value="Si", writable=False, kind=Kind.config)
-    reflection = Cpt(Quantity, value="1 1 1", writable=False, kind=Kind.config)
-    bandwidth = Cpt(Quantity, value=1.4e-4, precision=6, writable=False, kind=Kind.config)
-    energy_spread = Cpt(Derived, compute=lambda mono: mono.bandwidth.get() * mono.energy.get(), units="eV", precision=3)
-    bragg = Cpt(
-        Derived,
-        compute=lambda mono: math.degrees(math.asin(mono.wavelength.get() / (2 * mono.d_spacing.get()))),
-        units="deg",
-        precision=4,
-    )
 
 
 class DetectorArm(Device):
@@ -42,10 +23,12 @@ class DetectorArm(Device):
 
 
 class Focus(Device):
-    """The focus of the mirrors, and the spot on the sample a little behind it.
+    """The beam at its focus, and its spot on the sample a little behind that.
 
     Parameters
     ----------
+    mono
+        Says the energy.
     size
         Width and height of the spot, μm: twice the standard deviation.
     defocus
@@ -61,10 +44,25 @@ class Focus(Device):
     detector_distance = Cpt(
         Derived, compute=lambda focus: focus.arm.distance.get() + focus.defocus, units="mm", precision=3
     )
+    energy_spread = Cpt(
+        Derived,
+        compute=lambda focus: focus.mono.bandwidth.get() * focus.mono.energy.get(),
+        units="eV",
+        precision=3,
+    )
     divergence = Cpt(Quantity, value=0.7, units="mrad", precision=3, writable=False, kind=Kind.config)
 
-    def __init__(self, *args: Any, size: tuple[float, float], defocus: float, arm: DetectorArm, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        mono: CrystalMonochromator,
+        size: tuple[float, float],
+        defocus: float,
+        arm: DetectorArm,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.mono = mono
         self.size = size
         self.defocus = defocus
         self.arm = arm

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from ophyd import Component as Cpt
 from ophyd import Device, Kind
 
 from devices.quantity import Derived, Quantity
-from devices.scenes.materials import ALUMINIUM, Material
-
-HC = 12398.419843320026
-"""Planck's constant times the speed of light, eV Å (exact in the SI of 2019)."""
+from devices.scenes.materials import ALUMINIUM, HC, Material
 
 COATINGS = {1: ("W/B4C", 25.0), 2: ("Ni/B4C", 33.0)}
 """Stripe of the multilayer → coating and its period in Å. Illustrative of such mirrors, not of one in particular."""
@@ -144,6 +142,28 @@ class ScintillatorOptics(Device):
     z = Cpt(Quantity, value=3.3, units="mm", precision=4, limits=(-50.0, 50.0))
 
 
+@dataclass(frozen=True)
+class Placement:
+    """What one place of the sample along the beam makes of the picture."""
+
+    source_sample: float
+    """From the focus to the sample, mm."""
+    sample_detector: float
+    """From the sample to the scintillator, mm."""
+    pixel_size: float
+    """In the sample's plane, μm."""
+
+    @property
+    def magnification(self) -> float:
+        """Of the sample's shadow on the scintillator."""
+        return (self.source_sample + self.sample_detector) / self.source_sample
+
+    @property
+    def propagation(self) -> float:
+        """Effective propagation distance, mm: that of a parallel beam with the same fringes."""
+        return self.sample_detector / self.magnification
+
+
 class Geometry(Device):
     """Where things stand along the beam, and what that makes of the picture.
 
@@ -162,39 +182,29 @@ class Geometry(Device):
 
     focus_position = Cpt(Quantity, value=0.0, units="mm", precision=4, kind=Kind.config)
     focus_detector_distance = Cpt(Quantity, value=1200.0, units="mm", precision=3, kind=Kind.config)
-    source_sample_distance = Cpt(
-        Derived, compute=lambda g: g.sx.position - g.focus_position.get(), units="mm", precision=4
-    )
-    sample_detector_distance = Cpt(
-        Derived,
-        compute=lambda g: g.focus_detector_distance.get() - g.source_sample_distance.get(),
-        units="mm",
-        precision=4,
-    )
-    magnification = Cpt(
-        Derived,
-        compute=lambda g: g.focus_detector_distance.get() / g.source_sample_distance.get(),
-        precision=3,
-    )
-    propagation_distance = Cpt(
-        Derived,
-        compute=lambda g: g.sample_detector_distance.get() / g.magnification.get(),
-        units="mm",
-        precision=4,
-    )
+    source_sample_distance = Cpt(Derived, compute=lambda g: g.now.source_sample, units="mm", precision=4)
+    sample_detector_distance = Cpt(Derived, compute=lambda g: g.now.sample_detector, units="mm", precision=4)
+    magnification = Cpt(Derived, compute=lambda g: g.now.magnification, precision=3)
+    propagation_distance = Cpt(Derived, compute=lambda g: g.now.propagation, units="mm", precision=4)
     magnified_pixel = Cpt(
         Derived, compute=lambda g: g.physical_pixel / g.optics.magnification.get(), units="um", precision=4
     )
-    pixel_size = Cpt(
-        Derived,
-        compute=lambda g: g.magnified_pixel.get() / g.magnification.get(),
-        units="um",
-        precision=6,
-        kind=Kind.hinted,
-    )
+    pixel_size = Cpt(Derived, compute=lambda g: g.now.pixel_size, units="um", precision=6, kind=Kind.hinted)
 
     def __init__(self, *args: Any, sx: Any, optics: ScintillatorOptics, physical_pixel: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sx = sx
         self.optics = optics
         self.physical_pixel = physical_pixel
+
+    @property
+    def now(self) -> Placement:
+        """With the sample where it is."""
+        return self.at(self.sx.position)
+
+    def at(self, sx: float) -> Placement:
+        """With the sample at a position of sx, mm."""
+        source_sample = sx - self.focus_position.get()
+        focus_detector = self.focus_detector_distance.get()
+        pixel = self.magnified_pixel.get() * source_sample / focus_detector
+        return Placement(source_sample, focus_detector - source_sample, pixel)

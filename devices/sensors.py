@@ -42,6 +42,38 @@ class Hutch(Device):
         self.rng = rng
 
 
+PAIR = 34.8
+"""Energy that an ion pair costs in nitrogen, eV (ICRU Report 31, 1979, for electrons)."""
+ELEMENTARY_CHARGE = 1.602176634e-19
+"""C (SI)."""
+
+
+class IonisationChamber(Device):
+    """A chamber of nitrogen upstream of the shutter, read as a current.
+
+    Parameters
+    ----------
+    flux
+        Gives the photons that arrive, per second.
+    mono
+        Says their energy, eV.
+    """
+
+    current = Cpt(Derived, compute=lambda chamber: chamber.current_now(), units="A", precision=12, kind=Kind.hinted)
+    absorbed = Cpt(Quantity, value=0.006, precision=4, writable=False, kind=Kind.config)
+    """Share of the photons that it absorbs."""
+
+    def __init__(self, *args: Any, flux: Callable[[], float], mono: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._flux = flux
+        self._mono = mono
+
+    def current_now(self) -> float:
+        """Current in A."""
+        pairs = self._flux() * self.absorbed.get() * self._mono.energy.get() / PAIR
+        return float(pairs * ELEMENTARY_CHARGE)
+
+
 class Counter(Device):
     """A counter behind a diode or an ionisation chamber: photons in a preset time, with the noise of counting.
 

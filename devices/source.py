@@ -28,6 +28,8 @@ class StorageRing(Device):
     """
 
     current = Cpt(Derived, compute=lambda ring: ring.current_now(), units="mA", precision=3, kind=Kind.hinted)
+    shown = Cpt(Derived, compute=lambda ring: ring.shown_current, units="mA", precision=3, kind=Kind.omitted)
+    """The current as it was last measured: what the machine publishes, however often somebody looks."""
     lifetime = Cpt(Quantity, value=22.0, units="h", precision=2, limits=(0.1, 200.0))
     filling_mode = Cpt(Quantity, value="7/8+1", choices=FILLING_MODES)
     emittance_x = Cpt(Quantity, value=4.0, units="nm*rad", precision=3, writable=False, kind=Kind.config)
@@ -42,10 +44,13 @@ class StorageRing(Device):
         self._clock = clock
         self._injected = injected
         self._last = clock()
+        self.shown_current = injected
 
     def current_now(self) -> float:
         """Current in mA."""
-        return self._injected * math.exp(-(self._clock() - self._last) / (3600 * self.lifetime.get()))
+        passed = self._clock() - self._last
+        self.shown_current = self._injected * math.exp(-passed / (3600 * self.lifetime.get()))
+        return self.shown_current
 
     def inject(self, current: float = 198.0) -> None:
         """Fill the ring up to `current` (mA)."""

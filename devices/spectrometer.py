@@ -61,7 +61,7 @@ class Spectrometer(Device):
         Derived,
         compute=lambda mca: f"{mca.detector.zero * 1e-3:g} {mca.detector.gain * 1e-3:g} 0",
         value="",
-        kind="config",
+        kind=Kind.config,
     )
     """Zero and gain, keV and keV a channel, and 0 for the square, as ESRF's definition has them."""
     live_time = Cpt(Quantity, value=0.0, units="s", precision=4, writable=False, kind=Kind.normal)

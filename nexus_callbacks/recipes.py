@@ -7,7 +7,7 @@ the scan; a run only picks its technique.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from importlib.metadata import version
@@ -16,12 +16,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from nexus_callbacks import documents, techniques
-from nexus_callbacks.beamline import axes, bindings, naming
+from nexus_callbacks.beamline import axes, bindings, naming, renames
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals
 from nexus_callbacks.beamline.pairs import paired
-from nexus_callbacks.beamline.profile import Files
 from nexus_callbacks.beamline.prospects import Prospect, prospects
 from nexus_callbacks.beamline.sources import Source
+from nexus_callbacks.beamline.typed import Files
 from nexus_callbacks.definitions.definition import Group, merge
 from nexus_callbacks.documents import Document
 from nexus_callbacks.faults import Fault, FaultError, Place
@@ -66,6 +66,8 @@ class _Shape:
     loaded: Loaded
     bindings: Mapping[str, Binding]
     columns: frozenset[str]
+    unmapped: Mapping[str, str]
+    """Variable of an older definition that is bound and fills nothing → why."""
     own: Group | None = None
     """The technique's definition alone, which shapes a subentry where the technique is a further one."""
 
@@ -139,7 +141,7 @@ class Recipes:
                     complete=complete,
                 )
             if loaded and not found:
-                self._shapes[name] = self._shape_of(loaded, name)
+                self._shapes[name] = self._shape_of(loaded, name, everywhere)
             faults += [fault for fault in found if fault not in faults]
         if self.profile:
             trees = {name or NO_TECHNIQUE: loaded.definition for name, (loaded, _) in read.items() if loaded}
@@ -179,19 +181,23 @@ class Recipes:
             names, places = [*names, technique], [*places, profile.place("techniques", technique)]
         return names, profile.folder, places
 
-    def _shape_of(self, loaded: Loaded, technique: str | None) -> _Shape:
+    def _shape_of(self, loaded: Loaded, technique: str | None, everywhere: Collection[str]) -> _Shape:
         merged = bindings.merge_bindings(loaded.bindings, self.profile, technique)
-        own = self.profile.techniques.get(technique, {}) if self.profile and technique else {}
-        variables = loaded.definition.variables()
-        found = paired(merged.values(), loaded.definition)
-        known = {binding.variable: binding for binding in found if binding.variable in variables}
-        columns = frozenset(name for name in own if name in known and not known[name].convert)
+        columns = self.profile.columns(technique) if self.profile and technique else []
+        own = [*(self.profile.general() if self.profile else ()), *columns]
+        found = {each.variable: each for each in paired(merged.values(), loaded.definition)}
+        renewal = renames.renew(found, loaded.definition, {each.variable for each in own}, everywhere)
+        told = [*renewal.remarks, *renames.deprecated(own, loaded.definition)]
+        self.remarks += [remark for remark in told if remark not in self.remarks]
+        known = renewal.bindings
+        wanted = [renewal.names.get(each.variable, each.variable) for each in columns]
+        whole = frozenset(name for name in wanted if name in known and not known[name].convert)
         chains = axes.columns(self.profile.axes) if self.profile else frozenset()
         alone = None
         if technique and self.profile:
             tree, _ = axes.placed(self.profile.axes, techniques.load([technique], self.profile.folder).definition)
             alone = merge(tree, loaded.definition.holding(self._joined(loaded)))
-        return _Shape(loaded, known, columns | chains, alone)
+        return _Shape(loaded, known, whole | chains, renewal.unmapped, alone)
 
     def _joined(self, loaded: Loaded) -> list[str]:
         """Variables which tell of all techniques of a run side by side."""
@@ -266,16 +272,21 @@ class Recipes:
         named = tuple(dict.fromkeys(documents.techniques(start))) if self.profile else ()
         self._refuse_unknown(named)
         first, *further = [self._shapes[name] for name in named or (None,)]
+        tree = first.loaded.definition
+        together = self._together(first, further) if further else first.bindings
+        together = {**together, **renames.from_start(together, tree, start)}
         parts = []
         for name, shape in zip(named[1:], further, strict=True):
             assert shape.own is not None  # Only runs without a technique have none.
-            variables = shape.own.variables()
-            known = {variable: each for variable, each in shape.bindings.items() if variable in variables}
+            known = {variable: each for variable, each in shape.bindings.items() if variable in shape.own.variables()}
+            known |= renames.from_start(known, shape.own, start)
             home = name.removesuffix(".xml").rpartition("/")[2]
             parts.append(Part(home, shape.own, known, shape.columns, self._facts(start, path, name)))
+        taken = [*together.values(), *(each for part in parts for each in part.bindings.values())]
+        unmapped = renames.unbound(start, tree.variables(), taken) if self.profile else {}
         return Recipe(
-            tree=first.loaded.definition,
-            bindings=self._together(first, further) if further else first.bindings,
+            tree=tree,
+            bindings=together,
             columns=first.columns.union(*(shape.columns - first.bindings.keys() for shape in further)),
             facts=self._facts(start, path, " ".join(named) or None),
             zone=self.zone,
@@ -283,6 +294,7 @@ class Recipes:
             version=_VERSION,
             entry=entry,
             further=parts,
+            unmapped={name: why for shape in (*further, first) for name, why in shape.unmapped.items()} | unmapped,
         )
 
     def _together(self, first: _Shape, further: Sequence[_Shape]) -> Mapping[str, Binding]:

@@ -71,6 +71,8 @@ class Run:
         self._stream_of: dict[str, str] = {}
         self._table_of: dict[str, Table] = {}
         """Uid of a descriptor → the rows of its stream."""
+        self._links: dict[str, list[additions.Link]] = {}
+        """Stream → links to columns of it that are made with their first rows."""
         self._lost: set[str] = set()
         self._texts: set[str] = set()
         """Columns that became text although numbers were announced."""
@@ -136,7 +138,8 @@ class Run:
         self._table_of[document["uid"]] = table
         table.columns += [each for each in found if isinstance(each, additions.Column)]
         table.frames += [each for each in found if isinstance(each, additions.Frames)]
-        self._writer.apply(found)
+        self._links.setdefault(stream.name, []).extend(each for each in found if isinstance(each, additions.Link))
+        self._writer.apply(each for each in found if not isinstance(each, additions.Link))
 
     def _compare_units(self, table: Table, stream: Stream) -> None:
         """Say of a column whose device changes its units in mid-run that it has none which hold for every row."""
@@ -264,6 +267,7 @@ class Run:
             if each.kind == "data" and each.path not in self._texts:
                 self._tell_text(table, each)
         table.done()
+        self._writer.apply(self._links.pop(table.stream.name, ()))
 
     def _tell_text(self, table: Table, each: additions.Column) -> None:
         """Say once of a column that its values are not the numbers which its device announced."""

@@ -16,6 +16,8 @@ from nexus_callbacks.values import safe_part
 class NumberedDatasets:
     """A preprocessor that gives every run without a dataset of its own the next number of its series.
 
+    Runs with one ``dataset_uid`` are one dataset, and get one number.
+
     ``RE.md["dataset"] = "50nm_tomo1"`` names the series; the runs become ``50nm_tomo1_0001``, ``50nm_tomo1_0002``… The
     number follows the highest that stands on the disk, so that it survives a restart and nothing is written twice.
 
@@ -32,6 +34,8 @@ class NumberedDatasets:
         self._metadata = metadata
         self._folder = folder
         self._last: dict[Path, dict[str, int]] = {}
+        self._open: tuple[str, str] = ("", "")
+        """The last dataset_uid, and the name that its dataset was given."""
 
     def __call__(self, plan: Generator[Msg, Any, Any]) -> Generator[Msg, Any, Any]:
         """The plan, with a dataset in each of its start documents."""
@@ -41,7 +45,10 @@ class NumberedDatasets:
         if message.command != "open_run" or "dataset" in message.kwargs:
             return message
         series = str(self._metadata.get("dataset") or message.kwargs.get("plan_name", "run"))
-        return message._replace(kwargs={**message.kwargs, "dataset": self.next(series)})
+        uid = str(message.kwargs.get("dataset_uid") or self._metadata.get("dataset_uid") or "")
+        if not uid or self._open[0] != uid:
+            self._open = (uid, self.next(series))
+        return message._replace(kwargs={**message.kwargs, "dataset": self._open[1]})
 
     def next(self, series: str) -> str:
         """The next dataset's name; two calls never give the same."""

@@ -16,6 +16,8 @@ import numpy as np
 from bluesky.utils import Msg
 from numpy.typing import NDArray
 
+from plans.limits import refused
+
 MODES = {"step": "step_by_step", "continuous": "continuous"}
 """What may be typed, and what ESRF's ``scanType`` calls it (icat-esrf-definitions 3.8.0)."""
 MOST_AXES = 3
@@ -210,7 +212,7 @@ def _checked_axes(axes: Sequence[Any]) -> tuple[list[ScanAxis], list[str]]:
             faults.append(f"{name}: start and stop must be finite numbers, not {start!r} and {stop!r}")
         else:
             found.append(ScanAxis(device, float(start), float(stop), int(points)))
-            faults += _refused(device, start, stop)
+            faults += refused(device, start, stop) if hasattr(device, "check_value") else []
     if len({id(axis.device) for axis in found}) < len(found):
         faults.append("an axis is named twice")
     if math.prod(axis.points for axis in found) > MOST_POINTS:
@@ -220,14 +222,3 @@ def _checked_axes(axes: Sequence[Any]) -> tuple[list[ScanAxis], list[str]]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _refused(device: Any, *values: float) -> list[str]:
-    """What `device` says against `values`; nothing if it cannot say."""
-    faults: list[str] = []
-    for value in values if hasattr(device, "check_value") else ():
-        try:
-            device.check_value(value)
-        except ValueError as error:
-            faults.append(str(error))
-    return faults

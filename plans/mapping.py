@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -12,7 +11,7 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import Msg
 
 from devices.shutter import CLOSED, OPEN
-from plans.limits import refused
+from plans.parameters import Parameters
 
 MOST_POINTS = 100_000
 """A map of more points than this is taken for a slip of the finger."""
@@ -69,7 +68,8 @@ def map_scan(
 
     Lines run along `nnp2`, one above the other along `nnp3`. Each event has both motors (μm), the sample's place as a
     vector, the incidence (deg), what every detector gives, and the machine current (mA). The shutter is open during the
-    map only; whatever happens, it is closed and the sample back where it was at the end (only ``RE.halt()`` skips that).
+    map only; whatever happens, it is closed and the sample back where it was at the end (only ``RE.halt()`` skips
+    that).
 
     Parameters
     ----------
@@ -177,28 +177,24 @@ def _esrf_variables(fast: str, slow: str, shape: tuple[int, int], step: float, e
 
 def _check(beamline: MappingBeamline, **given: Any) -> None:
     """Raise one ValueError with every fault of the parameters."""
-    faults = []
+    asked = Parameters("map_scan")
     shape, centre, techniques = given["shape"], given["centre"], given["techniques"]
     if isinstance(techniques, str) or not techniques or not all(isinstance(t, str) and t for t in techniques):
-        faults.append(f"techniques must be a sequence of names, not {techniques!r}")
-    whole = [isinstance(n, numbers.Integral) and not isinstance(n, bool) and n > 0 for n in shape]
-    if len(whole) != 2 or not all(whole):
-        faults.append(f"shape must be two whole numbers above 0, not {shape!r}")
-    elif math.prod(shape) > MOST_POINTS:
-        faults.append(f"{math.prod(shape)} points are more than {MOST_POINTS}")
-    middle = [("centre", value) for value in centre]
-    for name, value in (("step", given["step"]), ("exposure_time", given["exposure_time"]), *middle):
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-            faults.append(f"{name} must be a finite number, not {value!r}")
-    if len(centre) != 2:
-        faults.append(f"centre must be two numbers, not {centre!r}")
-    if not faults and given["step"] <= 0:
-        faults.append(f"step must be above 0, not {given['step']}")
-    if not faults:
+        asked.faults.append(f"techniques must be a sequence of names, not {techniques!r}")
+    for name, value in (("shape", shape), ("centre", centre)):
+        if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
+            asked.faults.append(f"{name} must be two numbers, not {value!r}")
+            asked.settle()
+    asked.whole(1, lines=shape[0], points=shape[1])
+    asked.real(step=given["step"], across=centre[0], up=centre[1], exposure_time=given["exposure_time"])
+    if not asked.faults and math.prod(shape) > MOST_POINTS:
+        asked.faults.append(f"{math.prod(shape)} points are more than {MOST_POINTS}")
+    if not asked.faults and given["step"] <= 0:
+        asked.faults.append(f"step must be above 0, not {given['step']}")
+    if not asked.faults:
         for motor, at, count in ((beamline.nnp2, centre[0], shape[1]), (beamline.nnp3, centre[1], shape[0])):
             half = (count - 1) / 2 * given["step"]
-            faults += refused(motor, at - half, at + half)
+            asked.refused(motor, at - half, at + half)
         for detector in beamline.detectors:
-            faults += refused(detector.exposure_time, given["exposure_time"])
-    if faults:
-        raise ValueError("map_scan: " + "; ".join(faults))
+            asked.refused(detector.exposure_time, given["exposure_time"])
+    asked.settle()

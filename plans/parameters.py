@@ -6,6 +6,8 @@ import math
 import numbers
 from typing import Any
 
+from plans.limits import refused
+
 
 class Parameters:
     """Collects the faults of one call of a plan.
@@ -36,11 +38,7 @@ class Parameters:
 
     def refused(self, device: Any, *values: float) -> None:
         """What `device` says against being set to `values`."""
-        for value in values:
-            try:
-                device.check_value(value)
-            except ValueError as error:
-                self.faults.append(str(error))
+        self.faults += refused(device, *values)
 
     def settle(self) -> None:
         """Raise one ValueError with all faults, if there are any."""

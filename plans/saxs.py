@@ -37,7 +37,7 @@ class SaxsBeamline(Protocol):
 
     @property
     def monitor(self) -> Any:
-        """Counts the beam; has a settable ``count_time`` (s)."""
+        """Counts the beam; has a settable ``exposure_time`` (s)."""
 
     @property
     def shutter(self) -> Any:
@@ -131,7 +131,7 @@ def saxs_scan(
         yield from bps.trigger_and_read([beamline.azimuthal], name=REDUCED)
 
     # Before the run, so that the descriptors have the new times.
-    yield from bps.mv(camera.exposure_time, float(seconds), monitor.count_time, float(seconds))
+    yield from bps.mv(camera.exposure_time, float(seconds), monitor.exposure_time, float(seconds))
 
     def close() -> Generator[Msg, Any, None]:
         yield from bps.mv(beamline.shutter, CLOSED)

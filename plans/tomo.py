@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Generator, Mapping
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ from bluesky.utils import Msg
 from numpy.typing import NDArray
 
 from devices.shutter import CLOSED, OPEN
-from plans.limits import refused
+from plans.parameters import Parameters
 
 PROJECTION, FLAT, DARK = 0, 1, 2
 """What a frame is, as NXtomo's ``image_key`` counts (NXDL v2026.01)."""
@@ -38,6 +37,10 @@ class TomoBeamline(Protocol):
         """The sample across the beam, mm."""
 
     @property
+    def sz(self) -> Any:
+        """The sample up, mm."""
+
+    @property
     def camera(self) -> Any:
         """Camera with a settable ``exposure_time`` (s) and a data key for its frames, ``image_key``."""
 
@@ -48,6 +51,10 @@ class TomoBeamline(Protocol):
     @property
     def image_key(self) -> Any:
         """A soft signal that says what a frame is."""
+
+    @property
+    def count_time(self) -> Any:
+        """A signal that says how long a frame was exposed, s."""
 
     @property
     def ring(self) -> Any:
@@ -64,18 +71,19 @@ def tomo_scan(
     darks: int = 10,
     flats: int = 10,
     y_step: float = -0.3,
+    z_step: float = 0.0,
     exposure_time: float | None = None,
     md: Mapping[str, Any] | None = None,
 ) -> Generator[Msg, Any, str]:
     """Scan a sample; one run with all frames in its stream ``primary``.
 
     The order is darks (shutter closed), flats, `ref_on` projections, flats, `ref_on` projections, …, flats. The last
-    angle is one step short of `start_angle` + `scan_range`. For flats the sample goes out by `y_step` and comes back to
-    where it was; the rotation stays where the next projection is taken. Whatever happens, the shutter is closed and
-    the sample back in at the end (only ``RE.halt()`` skips that, as it skips everything).
+    angle is one step short of `start_angle` + `scan_range`. For flats the sample goes out by `y_step` and `z_step`
+    and comes back to where it was; the rotation stays where the next projection is taken. Whatever happens, the
+    shutter is closed and the sample back in at the end (only ``RE.halt()`` skips that, as it skips everything).
 
-    Each event has the frame, ``srot`` (deg), ``sy`` (mm), ``image_key`` and the machine current (mA). The camera is
-    unstaged, and so its file complete, before the run ends.
+    Each event has the frame and its exposure time (s), ``srot`` (deg), ``sy`` and ``sz`` (mm),
+    ``image_key`` and the machine current (mA). The camera is unstaged, and so its file complete, before the run ends.
 
     Parameters
     ----------
@@ -87,8 +95,8 @@ def tomo_scan(
         Flats are taken before the first projection and after every `ref_on` projections.
     darks, flats
         Frames of the dark group, and of each group of flats.
-    y_step
-        How far the sample goes out for flats, mm; with its sign.
+    y_step, z_step
+        How far the sample goes out for flats, across and up, mm; with their signs. One of them may be 0.
     exposure_time
         s; None leaves the camera's.
     md
@@ -103,7 +111,7 @@ def tomo_scan(
     ValueError
         One, before anything moves, that names all that is wrong with the parameters.
     """
-    angles = _checked_angles(
+    angles = checked_angles(
         beamline,
         projections=projections,
         scan_range=scan_range,
@@ -112,12 +120,14 @@ def tomo_scan(
         darks=darks,
         flats=flats,
         y_step=y_step,
+        z_step=z_step,
         exposure_time=exposure_time,
     )
-    camera, srot, sy = beamline.camera, beamline.srot, beamline.sy
+    camera, srot, sy, sz = beamline.camera, beamline.srot, beamline.sy, beamline.sz
     groups = [angles[first : first + ref_on] for first in range(0, projections, ref_on)]
     frames = darks + (len(groups) + 1) * flats + projections
-    home = sy.position
+    home = (sy.position, sz.position)
+    out = [(motor, at, step) for motor, at, step in zip((sy, sz), home, (y_step, z_step), strict=True) if step]
     if exposure_time is not None:
         yield from bps.abs_set(camera.exposure_time, float(exposure_time), wait=True)
 
@@ -131,6 +141,7 @@ def tomo_scan(
             "darks": darks,
             "flats": flats,
             "y_step": y_step,
+            "z_step": z_step,
             "exposure_time": exposure_time,
         },
         "technique": "tomo",
@@ -147,12 +158,15 @@ def tomo_scan(
             darks=darks,
             flats=flats,
             y_step=y_step,
+            z_step=z_step,
         ),
         **(md or {}),
     }
 
     def frame() -> Generator[Msg, Any, None]:
-        yield from bps.trigger_and_read([camera, srot, sy, beamline.image_key, beamline.ring.current])
+        yield from bps.trigger_and_read(
+            [camera, beamline.count_time, srot, sy, sz, beamline.image_key, beamline.ring.current]
+        )
 
     def series(key: int, count: int) -> Generator[Msg, Any, None]:
         yield from bps.mv(beamline.image_key, key)
@@ -165,9 +179,12 @@ def tomo_scan(
         yield from series(DARK, darks)
 
     def take_flats() -> Generator[Msg, Any, None]:
-        yield from bps.mv(sy, home + y_step)
+        yield from bps.mv(*(part for motor, at, step in out for part in (motor, at + step)))
         yield from series(FLAT, flats)
-        yield from bps.mv(sy, home)
+        yield from go_in()
+
+    def go_in() -> Generator[Msg, Any, None]:
+        yield from bps.mv(*(part for motor, at, _ in out for part in (motor, at)))
 
     def take_projections(group: NDArray[np.float64]) -> Generator[Msg, Any, None]:
         yield from bps.mv(beamline.image_key, PROJECTION)
@@ -189,14 +206,22 @@ def tomo_scan(
 
     def make_safe() -> Generator[Msg, Any, None]:
         # The sample goes back in even if the shutter fails.
-        yield from bpp.finalize_wrapper(bps.mv(beamline.shutter, CLOSED), bps.mv(sy, home))
+        yield from bpp.finalize_wrapper(bps.mv(beamline.shutter, CLOSED), go_in())
 
     # The camera is staged within the run, so that its file is closed when the run's end is told.
     return (yield from bpp.run_wrapper(bpp.finalize_wrapper(staged(), make_safe), md=metadata))
 
 
 def _esrf_variables(
-    *, projections: int, scan_range: float, start_angle: float, ref_on: int, darks: int, flats: int, y_step: float
+    *,
+    projections: int,
+    scan_range: float,
+    start_angle: float,
+    ref_on: int,
+    darks: int,
+    flats: int,
+    y_step: float,
+    z_step: float,
 ) -> dict[str, Any]:
     """What the plan knows, under the names and in the units of ESRF's definition (icat-esrf-definitions 3.8.0)."""
     return {
@@ -222,7 +247,7 @@ def _esrf_variables(
         "TOMOAcquisition_dark_n": darks,
         "TOMOAcquisition_flat_on": ref_on,
         "TOMOAcquisition_y_step": y_step,
-        "TOMOAcquisition_z_step": 0.0,
+        "TOMOAcquisition_z_step": z_step,
         "TOMOAcquisition_start_angle": start_angle,
         "TOMOAcquisition_scan_range": scan_range,
         "TOMOAcquisition_read_srcur": True,
@@ -233,25 +258,18 @@ def _esrf_variables(
     }
 
 
-def _checked_angles(beamline: TomoBeamline, **given: Any) -> NDArray[np.float64]:
+def checked_angles(beamline: TomoBeamline, **given: Any) -> NDArray[np.float64]:
     """The angles of the projections, deg; raises one ValueError with every fault of the parameters."""
-    faults = []
-    for name, least in (("projections", 1), ("ref_on", 1), ("darks", 0), ("flats", 0)):
-        value = given[name]
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            faults.append(f"{name} must be a whole number, not {value!r}")
-        elif value < least:
-            faults.append(f"{name} must be at least {least}, not {value}")
-    for name in ("scan_range", "start_angle", "y_step", "exposure_time"):
-        value = given[name]
-        if name == "exposure_time" and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-            faults.append(f"{name} must be a finite number, not {value!r}")
-        elif name in {"scan_range", "y_step"} and value == 0:
-            faults.append(f"{name} must not be 0")
-    if faults:
-        raise ValueError("tomo_scan: " + "; ".join(faults))
+    asked = Parameters("tomo_scan")
+    asked.whole(1, **{name: given[name] for name in ("projections", "ref_on")})
+    asked.whole(0, **{name: given[name] for name in ("darks", "flats")})
+    optional = () if given["exposure_time"] is None else ("exposure_time",)
+    asked.real(**{name: given[name] for name in ("scan_range", "start_angle", "y_step", "z_step", *optional)})
+    if given["scan_range"] == 0:
+        asked.faults.append("scan_range must not be 0")
+    if given["y_step"] == given["z_step"] == 0:
+        asked.faults.append("y_step and z_step must not both be 0")
+    asked.settle()
 
     projections, ref_on = given["projections"], given["ref_on"]
     frames = given["darks"] + (math.ceil(projections / ref_on) + 1) * given["flats"] + projections
@@ -261,11 +279,11 @@ def _checked_angles(beamline: TomoBeamline, **given: Any) -> NDArray[np.float64]
     angles: NDArray[np.float64] = (
         given["start_angle"] + np.arange(projections, dtype=float) * given["scan_range"] / projections
     )
-    faults += refused(beamline.srot, float(angles[0]), float(angles[-1]))
+    asked.refused(beamline.srot, float(angles[0]), float(angles[-1]))
     if given["flats"]:
-        faults += refused(beamline.sy, beamline.sy.position + given["y_step"])
+        asked.refused(beamline.sy, beamline.sy.position + given["y_step"])
+        asked.refused(beamline.sz, beamline.sz.position + given["z_step"])
     if given["exposure_time"] is not None:
-        faults += refused(beamline.camera.exposure_time, given["exposure_time"])
-    if faults:
-        raise ValueError("tomo_scan: " + "; ".join(faults))
+        asked.refused(beamline.camera.exposure_time, given["exposure_time"])
+    asked.settle()
     return angles

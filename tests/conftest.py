@@ -1,6 +1,7 @@
 """What several tests share."""
 
 import os
+import socket
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from tests import readers
 os.environ["MPLBACKEND"] = "Agg"
 # Nor does one touch the spool of the person who runs it.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="nexus_callbacks-tests-")
+# Nor does Channel Access look for anything outside this machine, or on the ports that somebody uses here; pyepics reads
+# this when ophyd is imported.
+with socket.socket() as _free:
+    _free.bind(("127.0.0.1", 0))
+    os.environ["EPICS_CA_SERVER_PORT"] = str(_free.getsockname()[1])
+os.environ.update(EPICS_CA_ADDR_LIST="127.0.0.1", EPICS_CA_AUTO_ADDR_LIST="NO")
 
 
 @pytest.fixture(scope="session")

@@ -20,14 +20,11 @@ from typing import Any
 import numpy as np
 
 from devices.detectors import Exposure, FrameCamera
-from devices.nanofocus import DetectorArm, Diodes, Focus, SampleStage, SiliconMono
-from devices.optics import Attenuator, Slit
+from devices.frontend import FrontEnd, front_end
+from devices.nanofocus import DetectorArm, Diodes, Focus, SampleStage
 from devices.scenes.fluorescence import ELEMENTS, Detector, Fluorescence
 from devices.scenes.nanobeam import Nanobeam, Optics, gold_film
-from devices.sensors import BeamMonitor, Hutch
-from devices.shutter import Shutter
 from devices.signals import signals_of
-from devices.source import StorageRing, Undulator
 from devices.spectrometer import Spectrometer
 from devices.stages import SimulatedMotor
 from nexus_callbacks.beamline.bindings import write_signals
@@ -44,6 +41,7 @@ FLUX = 4.0e10
 class Beamline:
     """The devices of a beamline, under the names by which its people call them."""
 
+    front: FrontEnd
     nnp2: SimulatedMotor
     """Piezo of the sample, across the beam (CXI's x), μm."""
     nnp3: SimulatedMotor
@@ -59,18 +57,19 @@ class Beamline:
     diodes: Diodes
     """Photons before and behind the sample."""
     arm: DetectorArm
-    shutter: Shutter
-    ring: StorageRing
-    undulators: tuple[Undulator, ...]
-    mono: SiliconMono
-    attenuators: tuple[Attenuator, ...]
-    primary_slit: Slit
-    secondary_slit: Slit
     focus: Focus
-    hutch: Hutch
-    i0: BeamMonitor
     nanobeam: Nanobeam
     """Beam and sample: the truth, for comparison only."""
+
+    @property
+    def shutter(self) -> Any:
+        """The fast shutter."""
+        return self.front.shutter
+
+    @property
+    def ring(self) -> Any:
+        """The source."""
+        return self.front.ring
 
     @property
     def motors(self) -> tuple[SimulatedMotor, ...]:
@@ -90,20 +89,7 @@ class Beamline:
     @property
     def baseline(self) -> list[Any]:
         """What is read once before and once after a scan."""
-        return [
-            *self.motors,
-            self.arm,
-            self.shutter,
-            self.ring,
-            *self.undulators,
-            self.mono,
-            *self.attenuators,
-            self.primary_slit,
-            self.secondary_slit,
-            self.focus,
-            self.hutch,
-            self.i0,
-        ]
+        return [*self.motors, self.arm, self.focus, *self.front.baseline]
 
     @property
     def devices(self) -> list[Any]:
@@ -129,11 +115,17 @@ def simulated_id13(
     sample_seed, frame_seed, spectrum_seed, sensor_seed = np.random.SeedSequence(seed).spawn(4)
     noise = np.random.default_rng(spectrum_seed)
 
-    ring = StorageRing(name="ring", clock=clock)
-    mono = SiliconMono(name="mono")
-    wheel = Attenuator(name="attenuator1", mono=mono, foils=(0.1, 0.2, 0.5, 1.0), distance=-62.0)
-    i0 = BeamMonitor(name="i0", ring=ring, attenuators=(wheel,))
-    shutter = Shutter(name="shutter")
+    front = front_end(
+        energy=13_000.0,
+        undulator=("U18", 11.2, 18.0),
+        flux=FLUX,
+        beam=(0.2, 0.05),
+        foils=(0.1, 0.2, 0.5, 1.0),
+        attenuator_distance=-62.0,
+        clock=clock,
+        rng=np.random.default_rng(sensor_seed),
+    )
+    mono = front.mono
     arm = DetectorArm(name="arm")
 
     optics = Optics(mono.wavelength.get() * 1e-10, arm.distance.get() * 1e-3, PIXEL * 1e-6, SIZE)
@@ -154,7 +146,7 @@ def simulated_id13(
 
     def photons(seconds: float) -> float:
         """On the sample; none with the shutter closed."""
-        return FLUX * seconds * i0.relative() if shutter.is_open else 0.0
+        return seconds * front.photons()
 
     def densities() -> dict[str, float]:
         return {symbol: nanobeam.density(symbol, *place()) for symbol in ELEMENTS}
@@ -178,6 +170,7 @@ def simulated_id13(
     eiger.readout_time.put(1e-5, force=True)
     eiger.exposure_time.put(0.05)
     return Beamline(
+        front=front,
         nnp2=nnp2,
         nnp3=nnp3,
         theta=theta,
@@ -186,16 +179,7 @@ def simulated_id13(
         xrf=Spectrometer(name="xrf", detector=detector, spectrum=spectrum),
         diodes=Diodes(name="diodes", photons=passed),
         arm=arm,
-        shutter=shutter,
-        ring=ring,
-        undulators=(Undulator(name="u18", label="U18", gap=11.2, period=18.0),),
-        mono=mono,
-        attenuators=(wheel,),
-        primary_slit=Slit(name="primary_slit", vertical=0.8, horizontal=1.0),
-        secondary_slit=Slit(name="secondary_slit", vertical=0.2, horizontal=0.05),
-        focus=Focus(name="focus", size=nanobeam.beam_size, defocus=optics.defocus * 1e3, arm=arm),
-        hutch=Hutch(name="hutch", rng=np.random.default_rng(sensor_seed)),
-        i0=i0,
+        focus=Focus(name="focus", mono=mono, size=nanobeam.beam_size, defocus=optics.defocus * 1e3, arm=arm),
         nanobeam=nanobeam,
     )
 

@@ -20,11 +20,12 @@ import numpy as np
 
 from devices.detectors import FrameCamera
 from devices.optics import Attenuator, Geometry, KirkpatrickBaez, Multilayer, ScintillatorOptics, Slit
-from devices.quantity import Quantity
+from devices.quantity import Derived, Quantity
+from devices.scenes.holography import HologramScene, aluminium_in_carbon
 from devices.scenes.phantom import GRID, gold_in_iron
 from devices.scenes.pinhole import DivergentBeam, Foil, PinholeScene
 from devices.scenes.tomography import Pose, Scene
-from devices.sensors import BeamMonitor, Counter, Hutch, VacuumGauge
+from devices.sensors import BeamMonitor, Counter, Hutch, IonisationChamber, VacuumGauge
 from devices.shutter import Shutter
 from devices.signals import signals_of
 from devices.source import StorageRing, Undulator
@@ -66,6 +67,13 @@ def pinhole(around: Surroundings) -> PinholeScene:
     return PinholeScene(Foil(radius=0.005), beam, around.pose, around.rng, SHAPE)
 
 
+def light_grain(around: Surroundings) -> HologramScene:
+    """A grain of carbon and aluminium of 9 μm, as holography sees it."""
+    return HologramScene(
+        aluminium_in_carbon(around.seed, 0.0106, around.energy), around.energy, around.pose, around.rng, SHAPE
+    )
+
+
 @dataclass(frozen=True)
 class Beamline:
     """The devices of a beamline, under the names by which its people call them."""
@@ -83,6 +91,8 @@ class Beamline:
     shutter: Shutter
     image_key: Quantity
     """What the next frame is, in NXtomo's numbers: 0 projection, 1 flat, 2 dark."""
+    count_time: Derived
+    """How long a frame is exposed, s: to be read with each, as the camera's own setting is its configuration."""
     ring: StorageRing
     undulators: tuple[Undulator, ...]
     mono: Multilayer
@@ -91,10 +101,14 @@ class Beamline:
     secondary_slit: Slit
     kb: KirkpatrickBaez
     optics: ScintillatorOptics
+    second_optics: ScintillatorOptics
+    """Parked beside the beam, and seen by the control system only."""
     geometry: Geometry
     vacuum: VacuumGauge
     hutch: Hutch
     i0: BeamMonitor
+    ion_chamber: IonisationChamber
+    """The current of the same chamber as ``ic``."""
     ic: Counter
     """Ionisation chamber before the shutter."""
     it: Counter
@@ -118,6 +132,32 @@ class Beamline:
         return list(self.camera.files)
 
     @property
+    def tango(self) -> dict[str, Any]:
+        """Address of each attribute that the talk's screen of ID16A's metadata shows → the signal behind it.
+
+        The screen has the gap of the undulators under one address, twice; here each has its own.
+        """
+        ni, fe = "nano:20000/id16ni", "orion:10000/fe/id/16"
+        return {
+            f"{ni}/spec/zaptomo/TOMO_EXPTIME": self.camera.exposure_time,
+            f"{ni}/emotion_flexdc/srot/position": self.srot.readback,
+            f"{ni}/emotion_pmd206_1/sx/position": self.sx.readback,
+            f"{ni}/emotion_pmd206_2/sx/position": self.sy.readback,
+            f"{ni}/hpzdrift/hpz_tz/DriftCorrection": self.hutch.drift,
+            f"{ni}/ImagePixelSize/frelon1/pixelWidth": self.geometry.pixel_size,
+            f"{ni}/v-pen/111/pressure": self.vacuum.pressure,
+            f"{ni}/motor/imgl1x/position": self.optics.x,
+            f"{ni}/motor/imgl1y/position": self.optics.y,
+            f"{ni}/motor/imgl2x/position": self.second_optics.x,
+            f"{ni}/motor/imgl2y/position": self.second_optics.y,
+            f"{ni}/energy/multilayer/positionId": self.mono.position_id,
+            f"{fe}/SR_Current": self.ring.shown,
+            f"{fe}/SR_Filling_Mode": self.ring.filling_mode,
+            f"{fe}/SR_Gap_Position": self.undulators[0].gap,
+            f"{fe}/SR_Gap_Position_2": self.undulators[1].gap,
+        }
+
+    @property
     def baseline(self) -> list[Any]:
         """What is read once before and once after a scan."""
         return [
@@ -135,12 +175,13 @@ class Beamline:
             self.vacuum,
             self.hutch,
             self.i0,
+            self.ion_chamber,
         ]
 
     @property
     def devices(self) -> list[Any]:
         """Everything that can stand in a document."""
-        return [*self.baseline, self.image_key, *self.detectors]
+        return [*self.baseline, self.image_key, self.count_time, *self.detectors]
 
 
 def simulated_id16a(
@@ -221,6 +262,7 @@ def simulated_id16a(
     it = Counter(name="it", rate=lambda: i0.flux_now() * scene.share() if shutter.is_open else 0.0, rng=counting)
     folder = directory if callable(directory) else Path(directory)
     camera = FrameCamera(name="frelon", directory=folder, image=scene, shape=SHAPE, pixel=physical_pixel)
+    count_time = Derived(name="count_time", compute=lambda _: camera.exposure_time.get(), units="s", precision=4)
     return Beamline(
         srot=srot,
         sx=sx,
@@ -229,6 +271,7 @@ def simulated_id16a(
         camera=camera,
         shutter=shutter,
         image_key=image_key,
+        count_time=count_time,
         ring=ring,
         undulators=undulators,
         mono=mono,
@@ -237,10 +280,12 @@ def simulated_id16a(
         secondary_slit=secondary_slit,
         kb=kb,
         optics=optics,
+        second_optics=ScintillatorOptics(name="second_optics"),
         geometry=geometry,
         vacuum=VacuumGauge(name="vacuum", pressure=2.4e-7, rng=sensors),
         hutch=Hutch(name="hutch", rng=sensors),
         i0=i0,
+        ion_chamber=IonisationChamber(name="ion_chamber", flux=i0.flux_now, mono=mono),
         ic=ic,
         it=it,
         phantom=scene.phantom,

@@ -3,8 +3,8 @@
 A gold film of grains. Each grain has its own strain along the diffraction vector and its own tilt; both are the
 gradient of the phase that the film gives to the diffracted wave, φ = Q·u (Hruszkewycz et al., Phys. Rev. Lett. 109
 (2012) 177601). So a frame, the far field of probe × object, has its peak shifted where the grain is strained or tilted
-(scanning diffraction), and all frames together give the object back (ptychography). Particles of iron, a strip of copper
-and a stain with calcium lie on the film, for the fluorescence.
+(scanning diffraction), and all frames together give the object back (ptychography). Particles of iron, a strip of
+copper and a stain with calcium lie on the film, for the fluorescence.
 
 Axes as CXI has them: *z* along the beam, *y* up, *x* to the left as seen with the beam. Positions are in μm in the
 sample's own frame. Frames have row 0 at the top and column 0 at the left, so that rows run along -y, columns along -x.

@@ -96,20 +96,35 @@ def gold_in_iron(seed: int, width: float, energy: float = 17050.0, *, grains: in
 
     Parameters
     ----------
-    seed
-        The same seed gives the same phantom.
-    width
-        Field of view, mm: edge of the grid. The sample stays within it at every angle.
     energy
         eV; the absorption coefficients follow it.
+
+    The others are those of :func:`grain_with_inclusions`.
+    """
+    iron, gold = IRON.absorption(energy), GOLD.absorption(energy)
+    return grain_with_inclusions(seed, width, iron, gold, grains=grains, pores=pores)
+
+
+def grain_with_inclusions(
+    seed: int, width: float, matrix: float, inclusion: float, *, grains: int = 14, pores: int = 5
+) -> Phantom:
+    """A grain with inclusions of something else, and with pores.
+
+    Parameters
+    ----------
+    seed
+        The same seed gives the same shapes.
+    width
+        Field of view, mm: edge of the grid. The sample stays within it at every angle.
+    matrix, inclusion
+        Coefficients of both, 1/mm.
     grains, pores
         How many; no two of them overlap.
     """
     rng = np.random.default_rng(seed)
-    iron, gold = IRON.absorption(energy), GOLD.absorption(energy)
     half = width / 2
     axes = (0.84 * half, 0.72 * half, 0.86 * half)
-    bodies = [Ellipsoid((0.0, 0.0, 0.0), axes, float(rng.uniform(0, np.pi)), iron)]
+    bodies = [Ellipsoid((0.0, 0.0, 0.0), axes, float(rng.uniform(0, np.pi)), matrix)]
     tilt = bodies[0].angle
     placed: list[tuple[NDArray[np.float64], float]] = []
     while len(placed) < grains + pores:
@@ -123,7 +138,7 @@ def gold_in_iron(seed: int, width: float, energy: float = 17050.0, *, grains: in
             continue
         if any(np.linalg.norm(place - other) < reach + theirs for other, theirs in placed):
             continue
-        extra = gold - iron if len(placed) < grains else -iron
+        extra = inclusion - matrix if len(placed) < grains else -matrix
         centre = (float(place[0]), float(place[1]), float(place[2]))
         bodies.append(
             Ellipsoid(centre, (float(size[0]), float(size[1]), float(size[2])), float(rng.uniform(0, np.pi)), extra)

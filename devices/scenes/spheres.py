@@ -18,7 +18,7 @@ from devices.detectors import Exposure
 FloatArray = NDArray[np.float64]
 
 WATER = 0.01632
-"""Cross section of water at small angles, 1/cm at 20 °C (Orthaber, Bergmann, Glatter, J. Appl. Cryst. 33 (2000) 218)."""
+"""Cross section of water at small angles, 1/cm at 20 °C (Orthaber et al., J. Appl. Cryst. 33 (2000) 218)."""
 OFFSET, READ_NOISE = 10.0, 0.6
 """Counts of a dark frame, and their standard deviation."""
 

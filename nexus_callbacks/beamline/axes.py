@@ -31,7 +31,7 @@ from nexus_callbacks.definitions.definition import Field, Group, Node, merge
 from nexus_callbacks.faults import Fault, FaultError, Place
 
 if TYPE_CHECKING:
-    from nexus_callbacks.beamline.profile import Axis, Spec
+    from nexus_callbacks.beamline.typed import Axis, Spec
 
 FLOOR = "."
 """What the lowest axis depends on (NXtransformations)."""

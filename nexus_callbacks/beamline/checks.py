@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from nexus_callbacks import units
-from nexus_callbacks.beamline import conversions
+from nexus_callbacks.beamline import conversions, renames
 from nexus_callbacks.beamline.pairs import paired
 from nexus_callbacks.beamline.profile import Bindings, Profile, merge_bindings
 from nexus_callbacks.beamline.signals import Signals
@@ -50,6 +50,8 @@ def check(
         if binding.variable not in variables:
             if not complete or (binding in general and binding.variable in elsewhere):
                 continue
+            if renames.older(binding):
+                continue  # Metadata of an older definition: it is renewed and told of, but never stops a scan.
             message = f"unknown variable {binding.variable!r}"
             faults.append(Fault(message, binding.place, nearest(binding.variable, variables)))
         elif binding.source.scheme == "const":

@@ -9,7 +9,7 @@ from typing import Any
 from nexus_callbacks.beamline.checks import units_of
 from nexus_callbacks.beamline.conversions import WITHOUT_UNIT
 from nexus_callbacks.beamline.signals import Signals
-from nexus_callbacks.beamline.sources import Binding, Source
+from nexus_callbacks.beamline.sources import CONTROL, Binding, Source
 from nexus_callbacks.definitions.definition import Field, Group
 
 _OF_EVERY_RUN = ("uid", "time", "scan_id", "plan_name")
@@ -80,6 +80,8 @@ def _prospect(
     wanted = next((field.units for _, field in fields if field.units), None)
     typed = source.scheme in ("const", "start", "stop", "run")
     given = binding.unit or (wanted if typed else units_of(source, signals))
+    if binding.convert == "difference":
+        given = "s"
     if binding.convert in WITHOUT_UNIT:
         given = None
     of_field = next((field.record for _, field in fields if field.record), None)
@@ -93,15 +95,16 @@ def _prospect(
         record="" if typed or source.scheme == "config" or binding.convert else record,
         unit_from=given,
         unit_to=(wanted or given) if given or typed else None,
-        remark=_remark(binding, wanted, given, signals),
+        remark="; ".join(filter(None, [_remark(binding, wanted, given, signals), binding.remark])),
         place=str(binding.place or ""),
     )
 
 
 def _told(source: Source) -> str:
-    if source.items:
-        return f"list:{','.join(name if source.rest == 'names' else item.rest for name, item in source.items)}"
-    return str(source)
+    if source.scheme != "list":
+        return str(source)
+    members = (item.rest if item.scheme == "data" else str(item) for _, item in source.items)
+    return f"list:{','.join(name for name, _ in source.items) if source.rest == 'names' else ','.join(members)}"
 
 
 def _remark(binding: Binding, wanted: str | None, given: str | None, signals: Signals | None) -> str:
@@ -109,4 +112,6 @@ def _remark(binding: Binding, wanted: str | None, given: str | None, signals: Si
         return "" if binding.source.rest in _OF_EVERY_RUN else "by the plan or RE.md"
     if binding.source.scheme in ("const", "stop", "run") or not wanted or given or binding.source.items:
         return ""
-    return "units are not known before the scan" if signals is None else "the device gives no units"
+    if signals is None or (binding.source.scheme in CONTROL and signals.at(str(binding.source)) is None):
+        return "units are not known before the scan"
+    return "the device gives no units"

@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 from nexus_callbacks.beamline import yaml_lines
 from nexus_callbacks.beamline.sources import Binding, Source
+from nexus_callbacks.definitions.definition import Group
 from nexus_callbacks.faults import Fault, FaultError
 
 TABLE = Path(__file__).with_name("renames.yml")
@@ -110,51 +111,92 @@ def known(variable: str) -> Renamed | None:
     return shipped().get(variable)
 
 
+def older(binding: Binding) -> Renamed | None:
+    """What became of the variable of a binding; None if no older definition is known to have had it.
+
+    A list X fills X_name and X_value. Where X itself is an older variable that held the names (the talk's
+    ``sample_motors``), it fills the pair that took their place.
+    """
+    old = known(binding.variable)
+    if old is not None or binding.source.scheme != "list":
+        return old
+    old = known(_bound_as(binding))
+    if old is None or not old.to.endswith("_name"):
+        return None
+    return old if binding.source.rest == "names" else replace(old, to=old.to.removesuffix("_name") + "_value")
+
+
+def _bound_as(binding: Binding) -> str:
+    """What the profile calls it: of a list X, not X_name or X_value."""
+    if binding.source.scheme != "list" or known(binding.variable):
+        return binding.variable
+    return binding.variable.removesuffix("_name").removesuffix("_value")
+
+
 @dataclass(frozen=True)
 class Renewal:
     """Bindings under the names of today."""
 
     bindings: Mapping[str, Binding]
-    """Variable of the definition → binding. A binding of a name that nobody knows is left out."""
+    """Variable of the definition → binding."""
+    names: Mapping[str, str]
+    """Variable of an older definition → what it is called in this one."""
     unmapped: Mapping[str, str]
-    """Variable of an older definition that nothing replaced → where it is bound, and why that fills nothing."""
+    """Variable of an older definition that fills nothing → where it is bound, and why."""
     remarks: tuple[str, ...]
     """What the author of the profile should change."""
 
 
-def renew(found: Mapping[str, Binding], variables: Collection[str], own: Collection[str]) -> Renewal:
-    """Bindings as a definition calls their variables.
+def renew(
+    found: Mapping[str, Binding], definition: Group, own: Collection[str], elsewhere: Collection[str] = ()
+) -> Renewal:
+    """Bindings as a definition calls their variables; one of a name that nobody knows is left out.
 
     Parameters
     ----------
     found
         Variable → the binding that holds.
-    variables
-        What the definition has.
     own
         Those that the profile itself binds, which go before shipped defaults under whatever name.
+    elsewhere
+        Variables of the profile's other techniques, which a binding may serve.
     """
+    variables = definition.variables()
     kept = {name: binding for name, binding in found.items() if name in variables}
+    names: dict[str, str] = {}
     unmapped: dict[str, str] = {}
     remarks: list[str] = []
     for name, binding in found.items():
-        if name in variables:
-            continue
-        old = known(name)
-        if old is None:
+        old = older(binding) if name not in variables and name not in elsewhere else None
+        if old is None or (old.to in elsewhere and old.to not in variables):
             continue
         where = f"{binding.place}: " if binding.place else ""
-        if not old.to or old.to not in variables:
+        if old.to not in variables:
             why = old.reason or f"it became {old.to!r}, which these definitions do not have"
             unmapped[name] = f"{where}known from {release(old)}: {why}"
             remarks.append(f"{where}{name!r} fills nothing: known from {release(old)}: {why}")
-        elif old.to in own or (old.to in kept and kept[old.to].remark):
+        elif old.to in own or old.to in names.values():
             unmapped[name] = f"{where}{old.to!r}, as it is called since {release(old)}, is bound as well"
             remarks.append(f"{where}{name!r} is not used: {old.to!r}, as it is called today, is bound as well")
         else:
-            kept[old.to] = renamed(binding, old)
-            remarks.append(f"{where}{name!r} is called {old.to!r} since {release(old)}: it fills that")
-    return Renewal(kept, unmapped, tuple(remarks))
+            kept[old.to], names[name] = _renamed(binding, old, definition), old.to
+            remarks.append(
+                f"{where}{_bound_as(binding)!r} of {release(old)} is called {old.to!r} today, and fills that"
+            )
+    return Renewal(kept, names, unmapped, tuple(remarks))
+
+
+def deprecated(found: Iterable[Binding], definition: Group) -> list[str]:
+    """What to tell of bindings whose variable the definition calls deprecated."""
+    variables = definition.variables()
+    told = []
+    for binding in found:
+        texts = [field.deprecated for _, field in variables.get(binding.variable, ())]
+        if texts and all(texts):
+            new = successor(texts[0])
+            remedy = f"bind {new!r} instead" if new in variables else "the definition names no successor"
+            told.append(f"{binding.place}: {binding.variable!r} is deprecated: {remedy}")
+    return told
 
 
 def release(old: Renamed) -> str:
@@ -162,15 +204,19 @@ def release(old: Renamed) -> str:
     return "the talk" if old.release == "talk" else f"release {old.release}"
 
 
-def renamed(binding: Binding, old: Renamed) -> Binding:
+def _renamed(binding: Binding, old: Renamed, definition: Group) -> Binding:
     """A binding under the name of today. What is typed without a unit stays in that of its time."""
-    unit = binding.unit or (old.unit if binding.source.scheme in TYPED else None)
-    remark = f"bound as {binding.variable!r}, its name in {release(old)}"
+    remark, unit = f"bound as {_bound_as(binding)!r}, its name in {release(old)}", binding.unit
+    if binding.source.scheme in TYPED and unit is None:
+        unit = old.unit
+        wanted = next((field.units for _, field in definition.variables()[old.to] if field.units), None)
+        if wanted and unit is None:
+            remark += f", where no unit was said: taken in {wanted}"
     return replace(binding, variable=old.to, unit=unit, remark=remark)
 
 
-def from_start(found: Mapping[str, Binding], start: Mapping[str, Any]) -> dict[str, Binding]:
-    """Bindings to the start document which it satisfies under an older name only, → to that name."""
+def from_start(found: Mapping[str, Binding], definition: Group, start: Mapping[str, Any]) -> dict[str, Binding]:
+    """Bindings to keys which a start document has under an older name only, → bindings to those."""
     changed: dict[str, Binding] = {}
     missing = {
         variable: binding
@@ -181,7 +227,7 @@ def from_start(found: Mapping[str, Binding], start: Mapping[str, Any]) -> dict[s
         old = known(name)
         if old is not None and old.to in missing and old.to not in changed:
             binding = replace(missing[old.to], source=Source("start", name), variable=name)
-            changed[old.to] = renamed(binding, old)
+            changed[old.to] = _renamed(binding, old, definition)
     return changed
 
 

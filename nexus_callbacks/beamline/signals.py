@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,15 @@ class Signals:
 
     def at(self, address: str) -> Mapping[str, Any] | None:
         """Description of the data key that comes from an address of a control system; None if there is none."""
-        wanted = normal(address)
-        return next((spec for spec in self.data.values() if normal(str(spec.get("source") or "")) == wanted), None)
+        return self._addressed.get(normal(address) or "")
+
+    @cached_property
+    def _addressed(self) -> dict[str, Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        for spec in self.data.values():
+            found.setdefault(normal(str(spec.get("source") or "")) or "", spec)
+        found.pop("", None)
+        return found
 
 
 def read_signals(path: str | Path) -> Signals:

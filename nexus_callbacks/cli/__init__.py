@@ -4,6 +4,7 @@
 - ``runs``: ``replay``, ``recover``, ``writer``
 - ``files``: ``validate``, ``coverage``, ``relink``
 - ``definitions``: ``definitions list`` and its like
+- ``differences``: ``definitions diff``
 - ``terminal``: what they share
 
 Exit status: 0 good, 1 the thing looked at is bad, 2 wrong use (a faulty profile, a directory that cannot be
@@ -16,6 +17,7 @@ import typer
 
 from nexus_callbacks.cli import definitions
 from nexus_callbacks.cli.demo import demo
+from nexus_callbacks.cli.differences import diff_definitions
 from nexus_callbacks.cli.files import coverage_of, relink_files, validate_files
 from nexus_callbacks.cli.runs import follow_spool, recover_files, replay_documents
 
@@ -32,6 +34,7 @@ app.command("writer")(follow_spool)
 app.command("relink")(relink_files)
 app.command("coverage")(coverage_of)
 app.command("replay")(replay_documents)
+definitions.app.command("diff")(diff_definitions)
 app.add_typer(definitions.app, name="definitions")
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from nexus_callbacks import show, techniques
-from nexus_callbacks.cli.terminal import AsJson, console_for, refuse, short
+from nexus_callbacks.cli.terminal import BAD, AsJson, console_for, refuse, short
 from nexus_callbacks.definitions import esrf_xml, nxdl, nxdl_xml, release
+from nexus_callbacks.definitions.check import Finding, check_file
 from nexus_callbacks.definitions.definition import Field, Group, Link, merge
 from nexus_callbacks.definitions.skeleton import skeleton
 from nexus_callbacks.faults import Fault, FaultError
@@ -28,8 +31,10 @@ class Summary:
     """A shipped definition in a line."""
 
     name: str
+    package: str
+    """The package that it ships with."""
     version: str
-    """Of the package that it ships with; empty where that is not installed."""
+    """Of that package; empty where it is not installed."""
     application: str
     """NeXus application definition whose shape it gives to the entry; empty if none."""
     fields: int
@@ -52,6 +57,7 @@ def summary(name: str) -> Summary:
     definition = fields.get("definition")
     return Summary(
         name=name,
+        package=techniques.package_of(name),
         version=techniques.version_of(name),
         application=definition.text if definition is not None and definition.variable is None else "",
         fields=len(fields),
@@ -97,22 +103,40 @@ def find(named: str) -> Group | nxdl.Definition:
 
 
 @app.command("list")
-def list_definitions(as_json: AsJson = False) -> None:
-    """List the shipped definitions."""
+def list_definitions(
+    nexus: Annotated[bool, typer.Option("--nexus", help="List NeXus's application definitions instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the shipped definitions: where each is from, the application definition whose shape it has, its size."""
     console = console_for(as_json)
     try:
-        found = [summary(name) for name in techniques.names()]
+        rows, found = _applications() if nexus else _shipped()
     except FaultError as error:
         refuse(error)
     table = Table(box=None, header_style="bold")
-    for column in ("name", "version", "shape", "fields", "variables", "mandatory", "what"):
-        table.add_column(column, overflow="fold", justify="right" if column in ("fields", "variables") else "left")
-    for each in found:
-        counts = (str(each.fields), str(each.variables), str(each.mandatory))
-        table.add_row(each.name, each.version, each.application, *counts, Text(each.description))
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows[1:]:
+        table.add_row(*(Text(cell) for cell in row))
     console.print(table)
     if as_json:
-        print(json.dumps({"definitions": [asdict(each) for each in found]}))
+        print(json.dumps({"definitions": found}))
+
+
+def _shipped() -> tuple[list[tuple[str, ...]], list[dict[str, Any]]]:
+    found = [summary(name) for name in techniques.names()]
+    rows: list[tuple[str, ...]] = [("name", "from", "shape of", "fields", "variables", "mandatory")]
+    for each in found:
+        counts = (str(each.fields), str(each.variables), str(each.mandatory))
+        rows.append((each.name, f"{each.package} {each.version}", each.application, *counts))
+    return rows, [asdict(each) for each in found]
+
+
+def _applications() -> tuple[list[tuple[str, ...]], list[dict[str, Any]]]:
+    every = [(each.name, nxdl.brief(each.doc)) for each in release.installed().applications()]
+    return [("name", f"NeXus {release.installed().version}"), *every], [
+        {"name": name, "version": release.installed().version, "description": doc} for name, doc in every
+    ]
 
 
 @app.command("show")
@@ -154,7 +178,9 @@ def convert_definition(
             other = merge(read_definition(beside)) if beside else None
             made = skeleton(found, release.installed(), optional=optional, recommended=recommended, beside=other)
             found, remarks = made.tree, made.remarks
-        text = _with_origin(esrf_xml.write(found), source)
+            text = _with_origin(esrf_xml.write(found), Path(source).name)
+        else:
+            text = esrf_xml.write(found)
         if output is not None:
             with output.open("w" if force else "x", encoding="utf-8") as file:
                 file.write(text)
@@ -176,12 +202,81 @@ def convert_definition(
         print(text, end="")
 
 
+@app.command("check")
+def check_definitions(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Definitions in ESRF's XML, or NXDL.")],
+    beside: Annotated[
+        str, typer.Option(metavar="NAME|PATH", help="A definition that they are merged with; '' for none.")
+    ] = "",
+    every: Annotated[bool, typer.Option("--all", help="List every warning, not their counts.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what is wrong with definitions, each fault with file, line and remedy. Warnings are no failure."""
+    console = console_for(as_json)
+    try:
+        other = merge(read_definition(beside)) if beside else None
+        found = {file: _checked(file, other) for file in files}
+    except FaultError as error:
+        refuse(error)
+    for file, findings in found.items():
+        _tell_check(console, file, findings, every)
+    errors = sum(finding.severity == "error" for findings in found.values() for finding in findings)
+    if as_json:
+        told = [
+            {"path": str(file), "findings": [_finding(each) for each in each_of]} for file, each_of in found.items()
+        ]
+        print(json.dumps({"valid": not errors, "files": told}))
+    if errors:
+        raise typer.Exit(BAD)
+
+
+def _checked(file: Path, beside: Group | None) -> list[Finding]:
+    if str(file) in techniques.names():
+        file = techniques.definition_path(str(file))
+    if not nxdl_xml.is_nxdl(file):
+        return check_file(file, release.installed(), beside)
+    try:
+        release.installed().filled(release.installed().extended(nxdl_xml.read(file)))
+    except FaultError as error:
+        return [Finding("error", "malformed", "", fault) for fault in error.faults]
+    return []
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    place = finding.fault.place
+    return {
+        "severity": finding.severity,
+        "kind": finding.kind,
+        "path": finding.path,
+        "line": place.line if place else None,
+        "message": finding.fault.message,
+        "remedy": finding.fault.remedy,
+    }
+
+
+def _tell_check(console: Console, file: Path, findings: list[Finding], every: bool) -> None:
+    errors = [finding for finding in findings if finding.severity == "error"]
+    verdict = Text("not valid", "bold red") if errors else Text("valid    ", "green")
+    counts = f"{len(errors)} errors, {len(findings) - len(errors)} warnings"
+    console.print(Text.assemble(verdict, f"  {short(file)}: {counts}"), soft_wrap=True)
+    for finding in findings if every else errors:
+        told = f"  {finding.severity}: {finding.kind}: {finding.fault}"
+        console.print(told, markup=False, soft_wrap=True)
+    if every:
+        return
+    kinds = Counter(finding.kind for finding in findings if finding.severity == "warning")
+    for kind, count in kinds.most_common():
+        first = next(finding for finding in findings if finding.kind == kind)
+        rest = f" and {count - 1} more (--all)" if count > 1 else ""
+        console.print(f"  warning: {kind}: {first.fault}{rest}", markup=False, soft_wrap=True)
+
+
 def _with_origin(text: str, source: str) -> str:
-    """The text of a definition with a comment on how it was made."""
+    """The text of a skeleton with a comment on what it was made of."""
     declaration, _, rest = text.partition("\n")
-    made_from = Path(source).name.replace("--", "- -")
-    nexus = f" of NeXus {release.installed().version}" if made_from.startswith("NX") else ""
-    return f"{declaration}\n<!-- Made by: nexus-callbacks definitions convert {made_from}{nexus} -->\n{rest}"
+    made_of = f"{source}, with the classes of NeXus {release.installed().version}"
+    comment = f"made by: nexus-callbacks definitions convert {made_of}".replace("--", "- -")
+    return f"{declaration}\n<!-- {comment} -->\n{rest}"
 
 
 def as_dict(node: Group | Field | Link) -> dict[str, Any]:

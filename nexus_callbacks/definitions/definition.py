@@ -9,6 +9,7 @@ other attributes ESRF's ``hdf5_cfg.xml``.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -185,7 +186,7 @@ def _merge_fields(known: Field, node: Field, path: str, faults: list[Fault]) -> 
         nx_type = known.nx_type
     elif nx_type != known.nx_type and nx_type not in _NARROWER.get(known.nx_type, ()):
         faults.append(_conflict(path, f"is {nx_type}", node, known.nx_type, known))
-    if known.units and node.units and known.units != node.units:
+    if known.units and node.units and same_characters(known.units) != same_characters(node.units):
         faults.append(_conflict(path, f"has units {node.units!r}", node, repr(known.units), known))
     if known.record and node.record and known.record != node.record:
         faults.append(_conflict(path, f"wants the {node.record} reading", node, f"the {known.record} one", known))
@@ -201,6 +202,11 @@ def _merge_fields(known: Field, node: Field, path: str, faults: list[Fault]) -> 
         _merge_attributes(known, node, path, faults),
         place=node.place if node.text and node.text != known.text else known.place,
     )
+
+
+def same_characters(unit: str) -> str:
+    """A unit in one of the characters that look the same: Unicode has two for micro and two for Å."""
+    return unicodedata.normalize("NFKC", unit)
 
 
 def _merge_attributes(

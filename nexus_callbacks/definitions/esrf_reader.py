@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 from xml.parsers import expat
 
+from nexus_callbacks.definitions import safe_xml
 from nexus_callbacks.definitions.definition import VARIABLE, Field, Group, Link, Node, Record
 from nexus_callbacks.definitions.esrf_words import (
     CLASS,
@@ -45,14 +46,18 @@ def read(path: str | Path) -> Group:
     FaultError
         The file cannot be read or is not a sound definition; every fault has its line.
     """
-    source = str(path)
+    tree, faults = survey(path)
+    if tree is None or faults:
+        raise FaultError(faults)
+    return tree
+
+
+def survey(path: str | Path) -> tuple[Group | None, tuple[Fault, ...]]:
+    """As :func:`read`, but with every fault beside what could be read; None where that is nothing."""
     try:
-        with Path(path).open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a path that holds a null character.
-        why = getattr(error, "strerror", None) or error
-        raise FaultError([Fault(f"cannot be read: {why}", Place(source))]) from error
-    return reads(text, source)
+        return _Reader.of(safe_xml.read(Path(path)), str(path)).parse()
+    except FaultError as error:
+        return None, error.faults
 
 
 def reads(text: str | bytes, source: str) -> Group:
@@ -63,14 +68,10 @@ def reads(text: str | bytes, source: str) -> Group:
     FaultError
         As :func:`read`.
     """
-    given = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if len(given) > MAX_BYTES:
-        message = f"larger than {MAX_BYTES // 1_000_000} MB"
-        remedy = "name a definition, which has some 100 kB, or split it in several"
-        raise FaultError([Fault(message, Place(source), remedy)])
-    data = given if isinstance(text, str) else _in_utf8(given, source)
-    # What is UTF-8 by now is so whatever its declaration says.
-    return _Reader(source, data, None if data is text else "utf-8").parse()
+    tree, faults = _Reader.of(text, source).parse()
+    if tree is None or faults:
+        raise FaultError(faults)
+    return tree
 
 
 def _in_utf8(data: bytes, source: str) -> bytes:
@@ -127,11 +128,20 @@ class _Reader:
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
-        self._parser.StartDoctypeDeclHandler = self._refuse
-        self._parser.EntityDeclHandler = self._refuse
-        self._parser.ExternalEntityRefHandler = self._refuse
+        safe_xml.guard(self._parser, source)
 
-    def parse(self) -> Group:
+    @classmethod
+    def of(cls, text: str | bytes, source: str) -> _Reader:
+        given = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        if len(given) > MAX_BYTES:
+            message = f"larger than {MAX_BYTES // 1_000_000} MB"
+            remedy = "name a definition, which has some 100 kB, or split it in several"
+            raise FaultError([Fault(message, Place(source), remedy)])
+        data = given if isinstance(text, str) else _in_utf8(given, source)
+        # What is UTF-8 by now is so whatever its declaration says.
+        return cls(source, data, None if data is text else "utf-8")
+
+    def parse(self) -> tuple[Group | None, tuple[Fault, ...]]:
         try:
             self._parser.Parse(self._data, True)
         except expat.ExpatError as error:
@@ -143,19 +153,13 @@ class _Reader:
             raise FaultError([Fault(f"its encoding cannot be read: {error}", self._place())]) from error
         if self._root is not None and not self._faults:
             self._faults += circles(self._root)
-        if self._faults or self._root is None:
-            raise FaultError(self._faults)
-        return self._root
+        return self._root, tuple(self._faults)
 
     # -- what expat calls ------------------------------------------------------------------------------------------
 
     def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
         # Of the encodings that expat reads all but UTF-16, which was changed before, are ASCII with more above it.
         self._codec = encoding or self._codec
-
-    def _refuse(self, *_: object) -> int:
-        message = "a document type or entity declaration is not allowed"
-        raise FaultError([Fault(message, self._place(), "remove the declaration and what uses it")])
 
     def _start(self, tag: str, given: dict[str, str]) -> None:
         self._check_bounds()

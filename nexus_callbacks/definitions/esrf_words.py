@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-MAX_BYTES = 20_000_000
-MAX_DEPTH = 100
+from nexus_callbacks.definitions import safe_xml
+
+MAX_BYTES = safe_xml.MAX_BYTES
+MAX_DEPTH = safe_xml.MAX_DEPTH
 MAX_NODES = 50_000  # ESRF's file has 1420. A hostile file of 20 MB could hold millions, of 1 kB each once read.
 MAX_FAULTS = 1000  # Nobody reads more, and a hostile file could hold millions.
 

@@ -1,6 +1,6 @@
 """ESRF's XML dialect of definitions (``hdf5_cfg.xml``) → tree, and back. The front door of three rooms.
 
-- :func:`read`, :func:`reads` (``esrf_reader``): a file or a text → :class:`Group`
+- :func:`read`, :func:`reads`, :func:`survey` (``esrf_reader``): a file or a text → :class:`Group`
 - :func:`write` (``esrf_writer``): :class:`Group` → text
 - :data:`NX_TYPES`, :data:`MAX_BYTES` … (``esrf_words``): what both know
 
@@ -30,8 +30,8 @@ an entity, is refused, as are a file over 20 MB, more than 50 000 elements or mo
 links in a circle.
 """
 
-from nexus_callbacks.definitions.esrf_reader import read, reads
+from nexus_callbacks.definitions.esrf_reader import read, reads, survey
 from nexus_callbacks.definitions.esrf_words import MAX_BYTES, MAX_DEPTH, MAX_FAULTS, MAX_NODES, NX_TYPES
 from nexus_callbacks.definitions.esrf_writer import write
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_FAULTS", "MAX_NODES", "NX_TYPES", "read", "reads", "write"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_FAULTS", "MAX_NODES", "NX_TYPES", "read", "reads", "survey", "write"]

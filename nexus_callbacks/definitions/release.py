@@ -131,6 +131,16 @@ class Scope:
     layers: tuple[Group | Definition, ...]
     """What is said of it, what holds before what else does."""
 
+    @property
+    def ignores(self) -> frozenset[str]:
+        """What may stand here without being said: ``groups``, ``fields``, ``attributes`` or none of them."""
+        return frozenset(what for layer in self.layers if isinstance(layer, Definition) for what in layer.ignores)
+
+    def names(self) -> list[str]:
+        """Names of the fields that are said of it by name."""
+        fields = (node for layer in self.layers for node in layer.children if isinstance(node, Field))
+        return [field.name for field in fields if field.name_type == "specified"]
+
     def field(self, name: str) -> Field | None:
         """What is said of a field of this name; an exact name before a pattern, a pattern before any."""
         fields = (node for layer in self.layers for node in layer.children if isinstance(node, Field))

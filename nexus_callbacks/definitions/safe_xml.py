@@ -53,6 +53,19 @@ def read(path: Path) -> bytes:
         raise FaultError([Fault(f"cannot be read: {reason}", Place(str(path)))]) from error
 
 
+def guard(parser: expat.XMLParserType, source: str) -> None:
+    """Let a parser raise a FaultError where a document type or an entity is declared, before anything is expanded."""
+
+    def refuse(*_: object) -> int:
+        message = "a document type or entity declaration is not allowed"
+        place = Place(source, parser.CurrentLineNumber)
+        raise FaultError([Fault(message, place, "remove the declaration and what uses it")])
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    parser.ExternalEntityRefHandler = refuse
+
+
 def parse(data: bytes, source: str) -> Element:
     """The root element; ``source`` is what faults name as its place.
 
@@ -77,9 +90,7 @@ class _Reader:
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
-        self._parser.StartDoctypeDeclHandler = self._refuse
-        self._parser.EntityDeclHandler = self._refuse
-        self._parser.ExternalEntityRefHandler = self._refuse
+        guard(self._parser, source)
 
     def parse(self, data: bytes) -> Element:
         try:
@@ -94,10 +105,6 @@ class _Reader:
         if self._root is None:  # expat finds an end without a beginning itself.
             raise FaultError([Fault("holds no element", Place(self._source))])
         return self._root
-
-    def _refuse(self, *_: object) -> int:
-        message = "a document type or entity declaration is not allowed"
-        raise FaultError([Fault(message, self._place(), "remove the declaration and what uses it")])
 
     def _start(self, name: str, given: dict[str, str]) -> None:
         self._count += 1

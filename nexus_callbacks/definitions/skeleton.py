@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from nexus_callbacks.definitions import categories, nxdl
 from nexus_callbacks.definitions.definition import Field, Group, Link, Node
+from nexus_callbacks.definitions.links import circles
 from nexus_callbacks.definitions.release import Release
 from nexus_callbacks.faults import Fault, FaultError
 
@@ -40,7 +41,7 @@ class Skeleton:
     """What could not be taken over as NXDL has it, with its place there."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Planned:
     """A node that may come into the skeleton."""
 
@@ -58,6 +59,12 @@ class _Planned:
         if self.outer is None:
             return ""
         return f"{self.outer.path}/{self.name}" if self.outer.path else self.name
+
+    def around(self) -> Iterator[_Planned]:
+        """The groups that hold it, the nearest first."""
+        if self.outer is not None:
+            yield self.outer
+            yield from self.outer.around()
 
     def walk(self) -> Iterator[_Planned]:
         for each in self.inner:
@@ -91,7 +98,7 @@ def skeleton(
     Raises
     ------
     FaultError
-        It is a base class, has no NXentry, or uses a class whose file is faulty.
+        It is a base class, has no NXentry, uses a class whose file is faulty, or has links in a circle.
     """
     whole = release.filled(release.extended(application))
     entry = next((n for n in whole.children if isinstance(n, nxdl.Group) and n.nx_class == "NXentry"), None)
@@ -105,6 +112,8 @@ def skeleton(
     if optional:
         builder.presences.add("optional")
     tree = builder.build(entry)
+    if faults := circles(tree):
+        raise FaultError(faults)
     return Skeleton(tree, tuple(builder.remarks))
 
 
@@ -153,7 +162,7 @@ class _Builder:
         stem = node.name or node.nx_class.removeprefix("NX") if isinstance(node, nxdl.Group) else node.name
         if node.name_type == "partial":
             fixed = re.sub("[A-Z]+", "", stem).strip("_.")
-            stem = fixed if fixed and stem.startswith(fixed) else stem
+            stem = fixed if fixed and nxdl.fits(fixed, stem, "partial") else stem
         name, number = stem.lower(), 1
         while name in taken or self._is_of_another_class(f"{outer.path}/{name}".lstrip("/"), node):
             number += 1
@@ -178,7 +187,7 @@ class _Builder:
                 continue
             parts = planned.node.target.strip("/").split("/")[1:]  # The first is the entry.
             target = next(self._follow(root, parts), None)
-            if target is None or planned.path.startswith(target.path + "/"):
+            if target is None or target in planned.around():
                 where = "to a group that holds it" if target is not None else "to what NXDL does not define"
                 message = f"the link {planned.path} was left out: it leads {where}, {planned.node.target}"
                 self.remarks.append(Fault(message, planned.node.place))

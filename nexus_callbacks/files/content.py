@@ -162,7 +162,7 @@ class Content:
         return found
 
     def field(self, path: str, value: Any, attributes: Mapping[str, Any]) -> None:
-        """Write a dataset once: text, number, boolean or an array of them."""
+        """Write a dataset once: text, number, boolean or an array of them. A link that is there makes way."""
         self._change()
         above, _, name = path.rpartition("/")
         parent = self._require(above)
@@ -181,6 +181,10 @@ class Content:
             return h5d.create(parent, name.encode(), htype, space, dcpl=properties)
         except ValueError:
             if parent.links.exists(name.encode()):
+                if parent.links.get_info(name.encode()).type == h5py.h5l.TYPE_SOFT:
+                    parent.links.unlink(name.encode())
+                    self.freed = True
+                    return h5d.create(parent, name.encode(), htype, space, dcpl=properties)
                 raise ValueError(f"{name} of {self._file.filename} is there already") from None
             raise
 

@@ -17,8 +17,8 @@ from nexus_callbacks.definitions import definition
 from nexus_callbacks.documents import Document, Stream
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
-from nexus_callbacks.layout.coverage import NOTE, Coverage, coverage_of
-from nexus_callbacks.layout.generic import Generic
+from nexus_callbacks.layout.coverage import NOTE, Coverage, Outcome, coverage_of
+from nexus_callbacks.layout.generic import SUB_RUNS, Generic
 from nexus_callbacks.layout.names import Names
 from nexus_callbacks.layout.readings import Readings
 from nexus_callbacks.layout.subentry import Part, Subentry
@@ -45,6 +45,8 @@ class Recipe:
     """Version of nexus_callbacks."""
     entry: str = "entry"
     """Name of the run's entry."""
+    unmapped: Mapping[str, str] = field(default_factory=dict)
+    """Variable of an older definition that has no place in this one → where it is bound, and why that fills nothing."""
     further: Sequence[Part] = ()
     """What the techniques after the first want, a subentry each."""
 
@@ -57,13 +59,14 @@ class Layout:
         self._recipe = recipe
         tree = recipe.tree
         names = Names([entry, *(f"{entry}/{path}" for path, _ in tree.walk()), f"{entry}/{PROCESS}"])
-        names.take(f"{entry}/measurement/initial", f"{entry}/measurement/final")
+        generic = ("measurement", "measurement/initial", "measurement/final", "instrument", SUB_RUNS)
+        names.take(*(f"{entry}/{path}" for path in generic))
         self._template = Template(
             tree, recipe.bindings, columns=recipe.columns, facts=recipe.facts, zone=recipe.zone, entry=entry
         )
+        self._generic = Generic(entry, names, recipe.zone)
         parts = [(part, names.path(entry, part.name)) for part in recipe.further]
         self._parts = [Subentry(part, home, recipe.zone) for part, home in parts]
-        self._generic = Generic(entry, names, recipe.zone)
         self._frames: list[additions.Frames] = []
         self._announced: dict[str, int] = {}
 
@@ -108,7 +111,9 @@ class Layout:
     def coverage(self) -> Coverage:
         """Which variables are filled so far; those of a further technique are called ``SUBENTRY/VARIABLE``."""
         of_parts = [outcome for part in self._parts for outcome in part.outcomes]
-        found = coverage_of(self._recipe.tree, [*self._template.outcomes.values(), *of_parts], self._announced)
+        unmapped = [Outcome(name, (), claimed=True, reason=why) for name, why in self._recipe.unmapped.items()]
+        outcomes = [*self._template.outcomes.values(), *of_parts, *unmapped]
+        found = coverage_of(self._recipe.tree, outcomes, self._announced)
         return replace(found, total=found.total + sum(part.total for part in self._parts))
 
     def lost(self, path: str, reason: str) -> None:

@@ -77,16 +77,19 @@ class Subentry:
     def extend(self, stream: Stream, there: list[Addition]) -> None:
         """Add columns, frames and configuration of a stream to what is ``there`` of it.
 
-        What shows the same as something that is there is left out, and becomes a link in :meth:`finish`. Attributes
-        that only the technique asks for (``interpretation``) go to what is there then.
+        What shows the same as something that is there becomes a link: of a column at once, of frames in
+        :meth:`finish`. Attributes that only the technique asks for (``interpretation``) go to what is there then.
         """
         for mine in self._template.extend(stream):
             found = _twin(mine, there, stream) if isinstance(mine, Growing) else None
             if found is None:
                 there.append(mine)
             else:
-                index, self._twins[mine.path] = found
-                there[index] = _with_attributes(there[index], found[1].mine.attributes)
+                index, twin = found
+                self._twins[mine.path] = twin
+                there[index] = _with_attributes(there[index], twin.mine.attributes)
+                if isinstance(mine, additions.Column):
+                    there.append(additions.Link(mine.path, twin.path))
 
     def first(self, stream: str, row: Mapping[str, Any]) -> list[Addition]:
         """Initial readings."""

@@ -89,6 +89,7 @@ class Template:
         for path, node in tree.walk():
             if isinstance(node, definition.Group):
                 self._groups[path] = node
+        self._plots = _plots(tree)
         idle = _idle_subentries(tree, bindings)
         for variable, everywhere in tree.variables().items():
             fields = [(path, node) for path, node in everywhere if path.split("/")[0] not in idle] or everywhere
@@ -111,9 +112,7 @@ class Template:
         if self._tree.description:
             attributes["ESRF_description"] = self._tree.description
         found: list[Addition] = [additions.Attribute(self._entry, attributes)] if attributes else []
-        for path, node in self._tree.fields():
-            if node.variable is None:
-                found += [*self._parents(path), self._field(path, node, node.text, None)]
+        found += [each for home in ("", *self._groups) if home not in self._plots for each in self._constants(home)]
         self._origins.take("start", start)
         for variable, binding in self._bindings.items():
             if binding.source.scheme in ("const", "start", "run"):
@@ -154,6 +153,8 @@ class Template:
                 found += self._gathered(variable, partial(self._origins.recorded, record=record, readings=readings))
         for variable in self._growing:
             self._settle(variable, readings)
+        plots = [home for home, signal in self._plots.items() if signal in self.filled]
+        found += [each for home in plots for each in self._constants(home)]
         found += self._links()
         for variable, outcome in self.outcomes.items():
             if outcome.claimed and not outcome.filled and not outcome.reason:
@@ -241,7 +242,8 @@ class Template:
         made, misfits = [], list(value.remarks)
         for slot in self._slots[variable]:
             try:
-                made.append((slot, *_fitted(value, slot.field, given, self._zone)))
+                of_slot = given or _common_unit(value, slot.field)
+                made.append((slot, *_fitted(value, slot.field, of_slot, self._zone), of_slot))
             except ValueError as error:
                 misfits.append(f"{value.origin}: {error}")
                 self._absent.add(slot.path)
@@ -249,9 +251,10 @@ class Template:
             self.outcomes[variable] = self.outcomes[variable].with_(reason=misfits[-1], unit_from=given)
             return []
         found: list[Addition] = []
-        for slot, fitted, unit in made:
-            found += [*self._parents(slot.path), self._field(slot.path, slot.field, fitted, unit, value.attributes)]
-        unit = made[0][2]
+        for slot, fitted, unit, _ in made:
+            more = {} if unit else value.attributes  # The units of a list's members, where they have not one for all.
+            found += [*self._parents(slot.path), self._field(slot.path, slot.field, fitted, unit, more)]
+        unit, given = made[0][2:]
         source = self._bindings[variable].source
         at_stop = any(each.scheme == "stop" for each in (source, *(item for _, item in source.items)))
         final = at_stop or self._bindings[variable].of_column or self._record(variable) == "final"
@@ -270,7 +273,7 @@ class Template:
         wanted = any(slot.field.units for slot in self._slots[variable])
         told = [remark for slot in self._slots[variable] for remark in self._remarks.get(slot.path, ())]
         without = ["written without units: the device gives none"] if wanted and not unit else []
-        reason = "; ".join(dict.fromkeys([*without, *remarks, *told]))
+        reason = "; ".join(dict.fromkeys(filter(None, [*without, *remarks, *told, self._bindings[variable].remark])))
         self.outcomes[variable] = self.outcomes[variable].with_(
             filled=True, origin=origin, unit_from=given, unit_to=unit, reason=reason, record=record
         )
@@ -315,6 +318,16 @@ class Template:
         self._filled(variable, f"{self._bindings[variable].source} ({stream})", given, unit)
 
     # -- additions -------------------------------------------------------------------------------------------------
+
+    def _constants(self, home: str) -> list[Addition]:
+        """The constants right in a group of the definition; of the entry itself if `home` is empty."""
+        group, above = (self._groups[home], f"{home}/") if home else (self._tree, "")
+        found: list[Addition] = []
+        for node in group.children:
+            if isinstance(node, definition.Field) and node.variable is None:
+                path = f"{above}{node.name}"
+                found += [*self._parents(path), self._field(path, node, node.text, None)]
+        return found
 
     def _field(
         self,
@@ -366,10 +379,10 @@ class Template:
             signal = dict(self._groups[home].attributes).get("signal") if home else None
             if path in alive and (signal is None or f"{home}/{signal}" in alive | there):
                 found += [*self._parents(path), additions.Link(f"{self._entry}/{path}", f"{self._entry}/{target}")]
-        return [*found, *self._root_links(there | alive)]
+        return [*found, *self._root_links(set(there | alive))]
 
     def _root_links(self, there: frozenset[str] | set[str]) -> list[Addition]:
-        """Links at the file's root, for programs that look only there (decision 13)."""
+        """Links at the file's root, for programs that look only there (decision 9)."""
         found: list[Addition] = []
         if self._entry.split("/")[1] != ENTRY:
             return found  # Of several runs in a file the first has these names.
@@ -402,6 +415,29 @@ def _idle_subentries(tree: definition.Group, bindings: Mapping[str, Binding]) ->
         if variable in bindings and len(homes) == 1:
             used |= homes
     return subentries - used
+
+
+def _common_unit(value: Value, node: definition.Field) -> str | None:
+    """The unit of all members of a list, for a field that holds them as numbers."""
+    told = set(value.attributes.get("member_units", ()))
+    return told.pop() or None if len(told) == 1 and node.nx_type != "NX_CHAR" else None
+
+
+def _plots(tree: definition.Group) -> dict[str, str]:
+    """Name of each subentry that names its default plot → path of that plot's signal.
+
+    What such a subentry claims to be, it is with its plot only: a curve that was to be made while the run went on, and
+    was not, must not leave the shell of an application definition behind.
+    """
+    found = {}
+    for group in tree.children:
+        plot = dict(group.attributes).get("default") if isinstance(group, definition.Group) else None
+        if not isinstance(group, definition.Group) or group.nx_class != "NXsubentry" or plot is None:
+            continue
+        for each in group.children:
+            if isinstance(each, definition.Group) and each.name == plot:
+                found[group.name] = f"{group.name}/{plot}/{dict(each.attributes).get('signal', '')}"
+    return found
 
 
 def attribute_value(name: str, text: str) -> Any:

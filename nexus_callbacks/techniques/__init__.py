@@ -142,10 +142,15 @@ def _find(name: str, folder: Path, place: Place | None) -> tuple[Path, Path | No
     return path, beside if beside.exists() else None, ""
 
 
+def package_of(name: str) -> str:
+    """The package that a shipped definition comes with."""
+    return "icat-esrf-definitions" if name == ESRF else "nexus-callbacks"
+
+
 def version_of(name: str) -> str:
     """Version of the package that a shipped definition comes with; empty where that is not installed."""
     try:
-        return version("icat-esrf-definitions" if name == ESRF else "nexus-callbacks")
+        return version(package_of(name))
     except PackageNotFoundError:  # Run from a checkout that is not installed.
         return ""
 

@@ -99,17 +99,17 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed(r"sample/ub_matrix", _TYPE_OR_UNITS, "ESRF writes the matrix as text"),
     # Application definitions whose own text, or nexusformat's reading of it, does not fit what they are for.
     Allowed(
-        r"(\w+/)?instrument_1/source_1/(probe|type)",
+        r"instrument_1/source_1/(probe|type)",
         r"The field value is not a valid NX_FLOAT",
         "NXcxi_ptycho (v2026.01) has NX_FLOAT here by a slip: they are words, as NXsource says",
     ),
     Allowed(
-        r"(\w+/)?instrument_1/detector_1",
+        r"instrument_1/detector_1",
         r'"@(axes|signal)" is not defined as an attribute in NXdetector',
         "NXcxi_ptycho asks for these attributes",
     ),
     Allowed(
-        r"(\w+/)?instrument_1/detector_1/data_1",
+        r"instrument_1/detector_1/data_1",
         r"This field is not defined in NXdetector",
         "NXcxi_ptycho asks for this link",
     ),
@@ -120,9 +120,29 @@ ALLOWED: tuple[Allowed, ...] = (
     ),
     # Ours, and the validator's own.
     Allowed(
+        r"\w+/\w+",
+        r"NXsubentry is an invalid class in NXsubentry",
+        "a technique that wants a subentry of its own has it within that of the technique, where that is a further one",
+    ),
+    Allowed(
         r"",
         r'"@definition" is not defined as an attribute in NX(sub)?entry',
         "nabu looks for the application definition in this attribute, and only there",
+    ),
+    Allowed(
+        r"(.*/)?instrument/detector/image_key_control",
+        r"This field is not defined in NXdetector",
+        "ESRF's tomography programs know image_key under this name, too, and nabu under no other",
+    ),
+    Allowed(
+        r"sample",
+        r'Values for "n_comp" are not unique|(orientation_matrix|unit_cell): \d+',
+        "NXxbase has one matrix and one cell, NXsample one for each component; nexusformat asks for both shapes",
+    ),
+    Allowed(
+        r"sample/unit_cell",
+        r"Units of NX_LENGTH not specified",
+        "three lengths and three angles: no units fit all of them",
     ),
     Allowed(
         r".*",
@@ -157,13 +177,13 @@ def sort(finding: Finding, entry: str, asked: frozenset[str] = frozenset(), sube
     asked
         Paths, relative to the entry, of the fields that the definition asked for.
     subentries
-        Names of the subentries, which have the shape of an entry.
+        Paths, relative to the entry, of the subentries, which have the shape of an entry.
     """
     path = finding.path.removeprefix(entry).lstrip("/")
     if path in asked and ASKED.fullmatch(finding.message):
         return replace(finding, severity="info", allowed=ASKED_REASON)
-    home, _, below = path.partition("/")
-    paths = (path, below) if home in subentries else (path,)
+    homes = [home for home in subentries if path == home or path.startswith(f"{home}/")]
+    paths = [path, *(path.removeprefix(home).lstrip("/") for home in homes)]
     for line in ALLOWED:
         if re.fullmatch(line.message, finding.message) and any(re.fullmatch(line.path, each) for each in paths):
             return replace(finding, severity="info", allowed=line.reason)

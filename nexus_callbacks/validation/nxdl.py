@@ -77,7 +77,7 @@ def check(
                 group = opened.readfile()[entry]
                 validate.get_validator(group.nxclass).validate(group)
                 below = list(_subentries(group))
-                subentries += [each.nxname for each in below]
+                subentries += [each.nxpath.removeprefix(f"{group.nxpath}/") for each in below]
                 for owner in (group, *below):
                     _check_application(validate, owner, collector)
         # The validator is not made for broken files and raises whatever comes: that is a finding, too.
@@ -97,9 +97,11 @@ def _load() -> tuple[ModuleType, ModuleType]:
 
 
 def _subentries(group: Any) -> Iterator[Any]:
+    """The subentries of an entry, each before its own."""
     for item in group.entries.values():
         if item.nxclass == "NXsubentry":
             yield item
+            yield from _subentries(item)
 
 
 def _check_application(validate: ModuleType, group: Any, collector: _Collector) -> None:

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
 
+from devices.baseline import baseline_for
 from devices.signals import signals_of
+from devices.tango_server import TangoServer
 from nexus_callbacks import NexusWriter
 from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
 from plans.demos.demo import DemoResult, Progress
@@ -42,6 +44,7 @@ def acquire(
     metadata: Mapping[str, Any],
     progress: Progress,
     truth: Callable[[Any], Any],
+    runs: int = 1,
 ) -> DemoResult:
     """Make a beamline, run one plan on it and write everything below `directory`.
 
@@ -50,13 +53,15 @@ def acquire(
     make
         Makes the beamline (a :class:`Beamline`), given the folder of its detectors' files.
     plan
-        Makes the plan, given the beamline; it opens one run.
+        Makes the plan, given the beamline; its runs are one dataset, of as many points each.
     profile
         None takes the shipped profile that is called as ``metadata["beamline"]``.
     metadata
         What a session sets in ``RE.md``: proposal, beamline, sample, dataset …
     truth
         What the sample of a beamline is really made of.
+    runs
+        How many runs the plan opens.
 
     Raises
     ------
@@ -66,16 +71,17 @@ def acquire(
     directory = Path(directory).absolute()
     beamline = make(experiment_folder(directory)(metadata) / "detectors")
     folder = profile or profile_folder(str(metadata["beamline"]))
+    # First of all: it tells every fault of the profile and its definitions.
     writer = NexusWriter(directory, profile=folder, signals=signals_of(*beamline.devices))
     engine = RunEngine(dict(metadata))
-    engine.preprocessors.append(SupplementalData(baseline=beamline.baseline))
-    engine.preprocessors.append(NumberedDatasets(engine.md, sample_folder(directory)))
-    engine.subscribe(writer)
-    engine.subscribe(_Counter(progress))
-    try:
-        (uid,) = engine(plan(beamline))
-    finally:
-        writer.close()
+    # Some beamlines show signals in a control system, too: it is simulated as long as the scan lasts.
+    with writer, TangoServer(getattr(beamline, "tango", {})) as server:
+        control = baseline_for(folder, beamline.devices, hosts=server.hosts, strict=False)
+        engine.preprocessors.append(SupplementalData(baseline=[*beamline.baseline, *control]))
+        engine.preprocessors.append(NumberedDatasets(engine.md, sample_folder(directory)))
+        engine.subscribe(writer)
+        engine.subscribe(_Counter(progress, runs))
+        uid, *_ = engine(plan(beamline))
     return DemoResult(
         technique=technique,
         dataset_file=writer.files[uid],
@@ -89,14 +95,15 @@ def acquire(
 class _Counter:
     """Counts the events of the stream that the plan announced."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, runs: int) -> None:
         self._progress = progress
+        self._runs = runs
         self._total = self._done = 0
         self._primary: set[str] = set()
 
     def __call__(self, name: str, doc: dict[str, Any]) -> None:
         if name == "start":
-            self._total, self._done = doc["num_points"], 0
+            self._total = doc["num_points"] * self._runs
         elif name == "descriptor" and doc["name"] == "primary":
             self._primary.add(doc["uid"])
         elif name == "event" and doc["descriptor"] in self._primary:

@@ -22,7 +22,7 @@ class DemoResult:
     raw_files: tuple[Path, ...]
     """Files that the detectors wrote."""
     run: str
-    """The run's uid."""
+    """Uid of the run, of several the first."""
     truth: Any
     """What the sample is really made of, for :meth:`Demo.analyse` to compare with."""
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from devices.scenes.fluorescence import ELEMENTS
 from devices.scenes.nanobeam import Nanobeam
+from plans.demos.canvas import canvas
 from plans.demos.demo import Demo
-from plans.demos.maps import FloatArray, Map, acquire_map, correlation, new_figure, read_map
+from plans.demos.maps import FloatArray, Map, acquire_map, correlation, read_map
 
 WINDOW = 0.09
 """Half width of the window around an element's line, keV."""
@@ -90,29 +91,26 @@ def draw(
     true: Mapping[str, FloatArray],
 ) -> None:
     """Write a PNG: the sum spectrum with its lines, the maps, and the true areal densities below them."""
-    figure = new_figure((12.0, 10.0))
-    rows = figure.subfigures(2, 1, height_ratios=(0.8, 1.5))
-    axes = rows[0].subplots()
-    axes.semilogy(energy, np.maximum(total, 0.5), color="black", linewidth=0.8)
-    for number, (symbol, element) in enumerate(ELEMENTS.items()):
-        for name, line, _ in element.lines:
-            axes.axvline(line * 1e-3, color=f"C{number}", linewidth=0.8, alpha=0.7)
-            if name in ("Ka1", "La1"):
-                axes.text(line * 1e-3, total.max() * 1.3, f"{symbol} {name[:2]}", color=f"C{number}", ha="center")
-    axes.set(xlabel="energy (keV)", ylabel="counts", ylim=(0.5, total.max() * 4), xlim=(energy[0], energy[-1]))
-    axes.set_title("sum of all spectra, and the tabulated lines", pad=4)
-    panels = rows[1].subplots(2, len(maps))
-    for column, symbol in enumerate(maps):
-        for row, (values, what) in enumerate(((maps[symbol], "counts"), (true[symbol], "μg/cm²"))):
-            panel = panels[row, column]
-            shown = panel.imshow(values, origin="lower", extent=spectra.extent, cmap="viridis")
-            panel.set(title=f"{symbol}, {'measured' if row == 0 else 'truth'}")
-            figure.colorbar(shown, ax=panel, label=what, shrink=0.75)
-    for panel in panels[1]:
-        panel.set_xlabel("nnp2 (μm)")
-    for panel in panels[:, 0]:
-        panel.set_ylabel("nnp3 (μm)")
-    figure.savefig(path)
+    with canvas(path, 3, len(maps), width=12.0, height=9.6) as (figure, panels):
+        for panel in panels[0]:
+            panel.remove()
+        axes = figure.add_subplot(3, 1, 1)
+        axes.semilogy(energy, np.maximum(total, 0.5), color="black", linewidth=0.8)
+        for number, (symbol, element) in enumerate(ELEMENTS.items()):
+            for name, line, _ in element.lines:
+                axes.axvline(line * 1e-3, color=f"C{number}", linewidth=0.8, alpha=0.7)
+                if name in ("Ka1", "La1"):
+                    axes.text(line * 1e-3, total.max() * 1.5, f"{symbol} {name[:2]}", color=f"C{number}", ha="center")
+        axes.set(xlabel="energy (keV)", ylabel="counts", ylim=(0.5, total.max() * 5), xlim=(energy[0], energy[-1]))
+        axes.set_title("sum of all spectra, and the tabulated lines")
+        for column, symbol in enumerate(maps):
+            for row, (values, what, title) in enumerate(
+                ((maps[symbol], "counts", "measured"), (true[symbol], "μg/cm²", "truth")), 1
+            ):
+                panel = panels[row, column]
+                shown = panel.imshow(values, origin="lower", extent=spectra.extent, cmap="viridis")
+                panel.set(title=f"{symbol}, {title}", xlabel="nnp2 (μm)", ylabel="nnp3 (μm)")
+                figure.colorbar(shown, ax=panel, label=what, shrink=0.75)
 
 
 DEMO = Demo(

@@ -113,18 +113,3 @@ def read_map(file: h5py.File, group: str) -> Map:
 def correlation(found: FloatArray, truth: FloatArray) -> float:
     """Pearson's correlation, −1 to 1."""
     return float(np.corrcoef(found.ravel(), truth.ravel())[0, 1])
-
-
-def new_figure(size: tuple[float, float]) -> Any:
-    """A figure of matplotlib, inches.
-
-    Raises
-    ------
-    ImportError
-        matplotlib is not installed; the message names the extra that brings it.
-    """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  it comes with an extra
-    except ImportError as error:
-        raise ImportError('the picture needs matplotlib: pip install "nexus-callbacks[demo]"') from error
-    return Figure(figsize=size, dpi=100, layout="constrained")

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from devices.scenes.nanobeam import Nanobeam
+from plans.demos.canvas import canvas
 from plans.demos.demo import Demo
-from plans.demos.maps import acquire_map, new_figure
+from plans.demos.maps import acquire_map
 from plans.demos.ptychography import Scan, Solution, Wave, compared, read_scan, reconstruct
 
 
@@ -61,28 +62,23 @@ def true_object(truth: Nanobeam, scan: Scan, shape: tuple[int, ...]) -> Wave:
 
 def draw(path: Path, scan: Scan, solution: Solution, turned: Wave, true: Wave, probe: Wave) -> None:
     """Write a PNG: a frame, the probes, and amplitude and phase of the object beside the truth."""
-    figure = new_figure((13.0, 8.6))
-    panels = figure.subplots(2, 3)
     rows, columns = (slice(v.min(), v.max() + 1) for v in np.nonzero(solution.seen))
     height, width = ((s.stop - s.start) * scan.object_pixel * 1e6 for s in (rows, columns))
-    for row, (wave, title) in enumerate(((turned, "reconstructed"), (true, "truth"))):
-        shown = panels[row, 0].imshow(
-            np.abs(wave[rows, columns]), cmap="gray", vmin=0, vmax=1.1, extent=(0, width, height, 0)
-        )
-        panels[row, 0].set(title=f"amplitude, {title}", xlabel="μm", ylabel="μm")
-        figure.colorbar(shown, ax=panels[row, 0], shrink=0.8)
-        shown = panels[row, 1].imshow(
-            np.angle(wave[rows, columns]), cmap="twilight", vmin=-np.pi, vmax=np.pi, extent=(0, width, height, 0)
-        )
-        panels[row, 1].set(title=f"phase, {title}", xlabel="μm", ylabel="μm")
-        figure.colorbar(shown, ax=panels[row, 1], label="rad", shrink=0.8)
     half = scan.frames.shape[-1] * scan.object_pixel * 5e5
-    for row, (wave, title) in enumerate(((solution.probe, "reconstructed"), (probe, "truth"))):
-        size = np.abs(wave)
-        panels[row, 2].imshow(size / size.max(), cmap="inferno", extent=(-half, half, half, -half))
-        panels[row, 2].set(title=f"probe, {title}", xlabel="μm", ylabel="μm")
-    figure.suptitle(f"From {len(scan.frames)} frames, read below /entry_1 of the file alone")
-    figure.savefig(path)
+    both = ((turned, solution.probe, "reconstructed"), (true, probe, "truth"))
+    with canvas(path, 2, 3, width=13.0, height=8.6) as (figure, panels):
+        for (of_object, of_probe, title), (left, middle, right) in zip(both, panels, strict=True):
+            wave, area = of_object[rows, columns], (0, width, height, 0)
+            shown = left.imshow(np.abs(wave), cmap="gray", vmin=0, vmax=1.1, extent=area)
+            figure.colorbar(shown, ax=left, shrink=0.8)
+            left.set(title=f"amplitude, {title}", xlabel="μm", ylabel="μm")
+            shown = middle.imshow(np.angle(wave), cmap="twilight", vmin=-np.pi, vmax=np.pi, extent=area)
+            figure.colorbar(shown, ax=middle, label="rad", shrink=0.8)
+            middle.set(title=f"phase, {title}", xlabel="μm", ylabel="μm")
+            size = np.abs(of_probe)
+            right.imshow(size / size.max(), cmap="inferno", extent=(-half, half, half, -half))
+            right.set(title=f"probe, {title}", xlabel="μm", ylabel="μm")
+        figure.suptitle(f"From {len(scan.frames)} frames, read below /entry_1 of the file alone")
 
 
 DEMO = Demo(

@@ -1,7 +1,8 @@
 """Ptychography: probe and object from the frames of a scan, by the extended ptychographical iterative engine (ePIE).
 
 Maiden and Rodenburg, Ultramicroscopy 109 (2009) 1256. A small implementation to show that a file holds what is needed;
-programs made for it (PtyPy, PyNX, cdtools) do more. Everything is read below ``/entry_1`` under CXI's names, as they do.
+programs made for it (PtyPy, PyNX, cdtools) do more. Everything is read below ``/entry_1`` under CXI's names, as two
+of them do.
 """
 
 from __future__ import annotations

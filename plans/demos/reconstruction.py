@@ -32,7 +32,35 @@ class Absorption:
     """Size of a pixel at the sample, mm."""
 
 
+@dataclass(frozen=True)
+class Transmission:
+    """What passed the sample along each ray: flat-fielded projections, and where they were taken."""
+
+    values: FloatArray
+    """Projection over flat, a pure number, shape (projections, rows, columns)."""
+    angles: FloatArray
+    """rad, shape (projections,)."""
+    pixel: float
+    """Size of a pixel at the sample, mm."""
+    propagation: float
+    """Effective propagation distance, mm; 0 if the file does not say."""
+    energy: float
+    """keV; 0 if the file does not say."""
+
+
 def read_absorption(path: Path, entry: str = "entry") -> Absorption:
+    """Read an NXtomo entry and divide its projections by its flats.
+
+    Raises
+    ------
+    ValueError
+        The entry holds no projections, flats or darks.
+    """
+    read = read_transmission(path, entry)
+    return Absorption(-np.log(np.maximum(read.values, 1e-4)), read.angles, read.pixel)
+
+
+def read_transmission(path: Path, entry: str = "entry") -> Transmission:
     """Read an NXtomo entry and divide its projections by its flats.
 
     Flats that follow each other are averaged; between two such groups the flat is interpolated in the order of the
@@ -44,13 +72,14 @@ def read_absorption(path: Path, entry: str = "entry") -> Absorption:
         The entry holds no projections, flats or darks.
     """
     with h5py.File(path, "r") as file:
-        detector = file[f"{entry}/instrument/detector"]
+        detector, sample = file[f"{entry}/instrument/detector"], file[f"{entry}/sample"]
         frames = detector["data"][()].astype(np.float64)
         key = np.asarray(detector["image_key"][()])
-        angle = file[f"{entry}/sample/rotation_angle"]
+        angle = sample["rotation_angle"]
         angles = np.asarray(angle[()], dtype=float) * _factor(angle, "rad")
-        size = detector["x_pixel_size"]
-        pixel = float(np.asarray(size[()]).ravel()[0]) * _factor(size, "mm")
+        pixel = _scalar(detector["x_pixel_size"], "mm")
+        propagation = _scalar(sample.get("propagation_distance"), "mm")
+        energy = _scalar(file.get(f"{entry}/instrument/beam/incident_energy"), "keV")
     counts = {name: int((key == code).sum()) for name, code in (("projections", 0), ("flats", 1), ("darks", 2))}
     if not all(counts.values()):
         raise ValueError(f"{path.name}: cannot be reconstructed from {counts}")
@@ -67,9 +96,13 @@ def read_absorption(path: Path, entry: str = "entry") -> Absorption:
         else:
             share = np.clip((index - where[before]) / (where[after] - where[before]), 0, 1)
             flat = (1 - share) * flats[before] + share * flats[after]
-        transmission = (frames[index] - dark) / np.maximum(flat - dark, 1.0)
-        values[i] = -np.log(np.maximum(transmission, 1e-4))
-    return Absorption(values, angles[projections], pixel)
+        values[i] = (frames[index] - dark) / np.maximum(flat - dark, 1.0)
+    return Transmission(values, angles[projections], pixel, propagation, energy)
+
+
+def _scalar(dataset: h5py.Dataset | None, units: str) -> float:
+    """One number, or the first of several; 0 if there is none."""
+    return 0.0 if dataset is None else float(np.asarray(dataset[()]).ravel()[0]) * _factor(dataset, units)
 
 
 def _factor(dataset: h5py.Dataset, units: str) -> float:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.scenes.nanobeam import Nanobeam
+from plans.demos.canvas import canvas
 from plans.demos.demo import Demo
-from plans.demos.maps import FloatArray, Map, acquire_map, correlation, new_figure, read_map
+from plans.demos.maps import FloatArray, Map, acquire_map, correlation, read_map
 
 
 @dataclass(frozen=True)
@@ -99,30 +100,22 @@ def analyse(dataset_file: Path, picture: Path | None, truth: Nanobeam) -> Strain
 
 
 def draw(path: Path, frames: Map, found: tuple[FloatArray, FloatArray], true: tuple[FloatArray, FloatArray]) -> None:
-    """Write a PNG: three frames, and the maps of strain and tilt beside the true ones."""
-    figure = new_figure((11.5, 11.0))
-    upper, lower = figure.subfigures(2, 1, height_ratios=(0.8, 2.0))
+    """Write a PNG: two frames, and the maps of strain and tilt beside the true ones."""
     lines, points = frames.signal.shape[:2]
-    panels = upper.subplots(1, 3)
-    for panel, (line, point) in zip(
-        panels, ((lines // 4, points // 4), (lines // 2, points // 2), (-2, -3)), strict=True
-    ):
-        shown = panel.imshow(np.log1p(frames.signal[line, point]), cmap="magma")
-        panel.set(
-            title=f"frame at ({frames.across[point]:.1f}, {frames.up[line]:.1f}) μm", xlabel="column", ylabel="row"
-        )
-        upper.colorbar(shown, ax=panel, label="log(1 + counts)", shrink=0.8)
-    panels = lower.subplots(2, 2)
     scales = ((1e4, "strain (10⁻⁴)", 6.5), (1e3, "tilt (mrad)", 0.75))
-    for row, (values, truth, (scale, label, limit)) in enumerate(zip(found, true, scales, strict=True)):
-        for column, (what, title) in enumerate(((values, "from the frames"), (truth, "truth"))):
-            panel = panels[row, column]
-            shown = panel.imshow(
-                what * scale, origin="lower", extent=frames.extent, cmap="coolwarm", vmin=-limit, vmax=limit
-            )
-            panel.set(title=f"{label.partition(' ')[0]}, {title}", xlabel="nnp2 (μm)", ylabel="nnp3 (μm)")
-            lower.colorbar(shown, ax=panel, label=label, shrink=0.8)
-    figure.savefig(path)
+    with canvas(path, 2, 3, width=13.5, height=8.2) as (figure, panels):
+        for row, (line, point) in enumerate(((lines // 4, points // 4), (lines - 2, points - 3))):
+            shown = panels[row, 0].imshow(np.log1p(frames.signal[line, point]), cmap="magma")
+            place = f"({frames.across[point]:.1f}, {frames.up[line]:.1f}) μm"
+            panels[row, 0].set(title=f"frame at {place}", xlabel="column", ylabel="row")
+            figure.colorbar(shown, ax=panels[row, 0], label="log(1 + counts)", shrink=0.8)
+        for row, (values, truth, (scale, label, limit)) in enumerate(zip(found, true, scales, strict=True)):
+            for panel, what, title in ((panels[row, 1], values, "from the frames"), (panels[row, 2], truth, "truth")):
+                shown = panel.imshow(
+                    what * scale, origin="lower", extent=frames.extent, cmap="coolwarm", vmin=-limit, vmax=limit
+                )
+                panel.set(title=f"{label.partition(' ')[0]}, {title}", xlabel="nnp2 (μm)", ylabel="nnp3 (μm)")
+                figure.colorbar(shown, ax=panel, label=label, shrink=0.8)
 
 
 DEMO = Demo(

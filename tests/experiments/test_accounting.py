@@ -75,11 +75,13 @@ def test_a_number_that_became_a_text_is_an_error(copy):
 def test_units_that_were_lost_or_changed_are_an_error(copy):
     dataset, _ = copy
     with h5py.File(dataset, "r+") as file:
-        file["/entry/instrument/source/current_start"].attrs["units"] = "deg"
+        file["/entry/instrument/source/current"].attrs["units"] = "deg"
         del file["/entry/instrument/monochromator/energy"].attrs["units"]
 
     told = said(dataset)
-    assert any("Source_current_start has the units 'deg', which are not of the kind of 'mA'" in each for each in told)
+    assert any(
+        "InstrumentSource_current has the units 'deg', which are not of the kind of 'mA'" in each for each in told
+    )
     assert any("InstrumentMonochromator_energy has lost its units: they were 'keV'" in each for each in told)
 
 

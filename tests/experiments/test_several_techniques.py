@@ -1,25 +1,32 @@
 """Several techniques in one run: the first shapes the entry, each further one a subentry; nothing is there twice."""
 
-import textwrap
+import shutil
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import h5py
 import numpy as np
 import pytest
+import silx.io
+import silx.io.nxdata
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
+from nexusformat.nexus import nxload
 from ophyd.sim import SynSignal
 
 from devices.detectors import FrameCamera
 from devices.quantity import Quantity
-from nexus_callbacks import NexusWriter, coverage, replay, validate
+from nexus_callbacks import NexusWriter, coverage, hdf5, replay, validate
 from nexus_callbacks.datasets import Target
 from nexus_callbacks.faults import FaultError
+from nexus_callbacks.files.writer import Writer
+from nexus_callbacks.frames.relink import relink
 from nexus_callbacks.journal.recovery import recover_from
 from nexus_callbacks.journal.spool import Spool
+from nexus_callbacks.recipes import Recipes
+from nexus_callbacks.run import Run
 from nexus_callbacks.techniques import load
-from tests.comparison import assert_same
+from tests.comparison import assert_same, differences
 
 POINTS, SHAPE, CHANNELS = 6, (4, 5), 16
 
@@ -84,14 +91,14 @@ SPECTRA = """
   </group>
 </group>
 """
-DEFAULTS = {
-    "rocking": "constants: {technique_pid: pid-of-rocking, technique_pid_esrfet_version: 0.1.0}",
-    "spectra": "constants: {technique_pid: pid-of-spectra, technique_pid_esrfet_version: 0.1.0}",
-}
+DEFAULTS = "constants: {{technique_pid: pid-of-{}, technique_pid_esrfet_version: 0.1.0}}"
+
+
+SHARED = ("tomo/sample/rotation_angle", "tomo/data/data", "spectra/plot/data", "spectra/instrument/counter/rate")
 
 
 class Bench:
-    """A camera with files of its own, spectra and counts in the events, and what moves."""
+    """A camera that writes a file of its own, spectra and counts in the events, and what moves."""
 
     def __init__(self, folder):
         rng = np.random.default_rng(7)
@@ -125,19 +132,20 @@ class Bench:
 
 
 class Session:
-    def __init__(self, folder, journal=False):
+    def __init__(self, folder, *more):
         self.profile = folder / "id13"
         (self.profile / "definitions").mkdir(parents=True)
-        (self.profile / "profile.yml").write_text(PROFILE)
-        for name, text in (("rocking", ROCKING), ("spectra", SPECTRA)):
-            (self.profile / "definitions" / f"{name}.xml").write_text(textwrap.dedent(text).strip())
-            (self.profile / "definitions" / f"{name}.yml").write_text(DEFAULTS[name])
+        for name, text in {"rocking": ROCKING, **dict.fromkeys(["spectra", *more], SPECTRA)}.items():
+            (self.profile / "definitions" / f"{name}.xml").write_text(text.strip())
+            (self.profile / "definitions" / f"{name}.yml").write_text(DEFAULTS.format(name))
+        others = "".join(f"  {name}: {{spectra: data:mca, counts: data:hits}}\n" for name in more)
+        (self.profile / "profile.yml").write_text(PROFILE + others)
         self.bench = Bench(folder)
         self.folder = folder
         self.documents = []
         self.engine = RunEngine({"proposal": "ma1", "sample": "Fe"}, call_returns_result=False)
         self.engine.preprocessors.append(SupplementalData(baseline=[self.bench.current]))
-        self.writer = NexusWriter(folder / "live", profile=self.profile, journal=journal)
+        self.writer = NexusWriter(folder / "live", profile=self.profile, journal=False)
         self.engine.subscribe(self.writer)
         self.engine.subscribe(lambda name, doc: self.documents.append((name, doc)))
 
@@ -253,6 +261,17 @@ def test_programs_check_each_subentry_by_its_own_definition(written, tmp_path):
     assert "/entry/tomo/instrument/detector/image_key" in errors
 
 
+@pytest.mark.parametrize(("part", "shape"), [("tomo", (POINTS, *SHAPE)), ("spectra", (POINTS, CHANNELS))])
+def test_viewers_draw_each_subentry(written, part, shape):
+    with silx.io.open(str(written)) as root:
+        plot = silx.io.nxdata.get_default(root[f"entry/{part}"], validate=True)
+        assert plot.is_valid
+        assert plot.signal.shape == shape
+    with nxload(written, "r") as root:
+        data = root[f"entry/{part}"].get_default()
+        assert data.nxsignal.nxdata.shape == shape
+
+
 def test_the_order_is_that_of_the_start_document(session):
     with h5py.File(session.scan("tomo", "rocking", "tomo", dataset="2")) as file:
         entry = file["entry"]
@@ -296,6 +315,45 @@ def test_a_journal_gives_the_same_file(session, written, tmp_path):
     assert_same({uid: written}, {uid: recovered.path})
 
 
+def test_shared_columns_can_be_read_while_the_run_goes_on(session, written, tmp_path):
+    documents = of_first_run(session.documents)
+    path = tmp_path / "growing.h5"
+    path.write_bytes(hdf5.skeleton("entry"))
+    recipe = Recipes(session.profile).recipe(documents[0][1], path)
+    run = Run(Writer(path), recipe, print)
+    for name, doc in documents[:-4]:
+        run.feed(name, doc)
+    run.write_rows()
+    with h5py.File(path, locking=False) as file:
+        assert 0 < len(file["entry/tomo/sample/rotation_angle"]) < POINTS
+        assert file["entry/spectra/instrument/xia/data"].shape[1:] == (CHANNELS,)
+    for name, doc in documents[-4:]:
+        run.feed(name, doc)
+    assert differences(written, path) == []
+
+
+def test_links_of_subentries_outlive_a_move(written, session, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(session.folder / "camera", moved / "raw")
+    shutil.copy(written, moved)
+    results = relink(moved / written.name, {str(session.folder / "camera"): str(moved / "raw")})
+    assert [each.how for each in results] == ["external link"] * 2, "of entry and columns, none of a subentry"
+    with h5py.File(moved / written.name) as file, h5py.File(written) as before:
+        assert file.get("entry/camera/image", getlink=True).filename == "raw/camera_0001.h5"
+        np.testing.assert_array_equal(file["entry/tomo/data/data"], before["entry/tomo/data/data"])
+
+
+def test_by_swmr_the_file_is_the_same(session, written, tmp_path):
+    with NexusWriter(tmp_path, profile=session.profile, journal=False, swmr=True) as writer:
+        for name, doc in of_first_run(session.documents):
+            writer(name, doc)
+    (path,) = writer.files.values()
+    with h5py.File(path) as file, h5py.File(written) as plain:
+        found = {name: file[f"entry/{name}"].shape for name in SHARED}
+        assert found == {name: plain[f"entry/{name}"].shape for name in SHARED}
+        assert soft(file["entry"], "tomo/sample/rotation_angle") == "/entry/camera/tilt"
+
+
 def test_runs_of_one_dataset_share_a_file(tmp_path):
     session = Session(tmp_path)
     for _ in range(2):
@@ -326,3 +384,33 @@ def test_frames_that_are_not_there_are_absent_in_every_part(tmp_path):
     for name in ("frames", "tomo/frames"):
         assert not found[name].filled
         assert "not there" in found[name].reason
+
+
+def test_a_technique_that_is_called_as_a_group_of_the_entry_gets_another_name(tmp_path):
+    session = Session(tmp_path, "sample", "bluesky", "data")
+    path = session.scan("tomo", "sample", "bluesky", "data")
+    with h5py.File(path) as file:
+        entry = file["entry"]
+        found = {name for name in entry if entry[name].attrs.get("NX_class") == "NXsubentry"}
+        assert found == {"sample_2", "bluesky_2", "data_2"}
+        assert entry["sample"].attrs["NX_class"] == "NXsample"
+        assert entry["sample_2/plot/data"].shape == (POINTS, CHANNELS)
+    assert {o.variable for o in coverage(path)["entry"].outcomes} >= {"sample_2/spectra", "data_2/spectra"}
+
+
+@pytest.mark.unreadable("mandatory columns never came")
+@pytest.mark.parametrize("kept", ["start", "descriptor"])
+def test_a_run_that_ends_before_its_first_row_links_to_nothing(session, written, tmp_path, kept):
+    """Stopped before anything was described, and before anything was read."""
+    documents = [each for each in of_first_run(session.documents) if each[0] in {"start", kept, "stop"}]
+    (path,) = replay(documents, tmp_path, profile=session.profile).values()
+    with h5py.File(path) as file:
+        entry = file["entry"]
+        assert entry["tomo/definition"].asstr()[()] == "NXtomo"
+        assert "data" not in entry["tomo"]
+        assert "rotation_angle" not in entry["tomo"].get("sample", {})
+    found = {outcome.variable: outcome for outcome in coverage(path)["entry"].outcomes}
+    for name in ("tilt", "tomo/rotation_angle", "tomo/frames", "spectra/spectra"):
+        assert not found[name].filled
+        assert found[name].reason
+    assert not [each for each in validate(path).errors if "link" in each.message], "none leads nowhere"

@@ -13,7 +13,9 @@ import pytest
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
 
+from devices.baseline import baseline_for
 from devices.beamlines.id16a import simulated_id16a
+from devices.tango_server import TangoServer
 from nexus_callbacks import NexusWriter, coverage, validate
 from plans.demos.tomo import METADATA, analyse
 from plans.profile_folders import profile_folder
@@ -30,9 +32,11 @@ def scanned(tmp_path_factory):
     beamline = simulated_id16a(folder / "ma2210" / "id16a" / "detectors", seed=7)
     writer = NexusWriter(folder, profile=profile_folder("id16a"))
     engine = RunEngine({**METADATA, "dataset": "tomo_0001"})
-    engine.preprocessors.append(SupplementalData(baseline=beamline.baseline))
-    engine.subscribe(writer)
-    (uid,) = engine(tomo_scan(beamline, **PARAMETERS))
+    with TangoServer(beamline.tango) as server:
+        control = baseline_for(profile_folder("id16a"), beamline.devices, hosts=server.hosts)
+        engine.preprocessors.append(SupplementalData(baseline=[*beamline.baseline, *control]))
+        engine.subscribe(writer)
+        (uid,) = engine(tomo_scan(beamline, **PARAMETERS))
     return writer, beamline, uid
 
 
@@ -74,9 +78,16 @@ def test_the_entry_is_what_reconstruction_programs_want(file):
     assert sample["rotation_angle"].attrs["units"] == "deg"
     assert set(np.round(sample["x_translation"][keys == 1], 9)) == {-0.0003}
     assert sample["x_translation"].attrs["units"] == "m"
-    for name, value, units in (("x_pixel_size", 5e-8, "m"), ("distance", 1.18, "m"), ("count_time", 0.1, "s")):
+    for name, value, units in (
+        ("x_pixel_size", 5e-8, "m"),
+        ("distance", 1.18, "m"),
+        ("count_time", [0.1] * FRAMES, "s"),
+    ):
         assert detector[name][()] == pytest.approx(value)
         assert detector[name].attrs["units"] == units
+    assert (
+        entry.get("instrument/detector/image_key_control", getlink=True).path == "/entry/instrument/detector/image_key"
+    )
     assert entry["instrument/beam/incident_energy"][()] == pytest.approx(17.05)
     assert entry["instrument/beam/incident_energy"].attrs["units"] == "keV"
 
@@ -97,10 +108,32 @@ def test_readings_are_initial_and_final_as_the_definition_says(file):
     measurement, source = file["entry/measurement"], file["entry/instrument/source"]
     before, after = measurement["initial/ring_current"][()], measurement["final/ring_current"][()]
     assert after < before
-    assert source["current_start"][()] == before
-    assert source["current_end"][()] == after
+    # The machine's own server says these two.
+    assert source["current_end"][()] < source["current_start"][()]
+    assert source["current_start"][()] == pytest.approx(before, rel=1e-3)
+    assert source["current_end"][()] == pytest.approx(after, rel=1e-3)
     assert source["current"][()] == before, "no record in the definition counts as initial"
     assert measurement["ring_current"].shape == (FRAMES,)
+
+
+def test_what_is_measured_before_and_after_the_scan_stands_beside_the_columns(file):
+    """The talk's slide "Measurement": links, and values of its own."""
+    measurement = file["entry/measurement"]
+    for name, source in (("initial", "current_start"), ("final", "current_end")):
+        group = measurement[name]
+        assert group.attrs["NX_class"] == "NXcollection"
+        assert group.get("SR_Current", getlink=True).path == f"/entry/instrument/source/{source}"
+        assert group["energy"][()] == pytest.approx(17.05)
+        assert group["energy"].attrs["units"] == "keV"
+        assert 0 < group["i0"][()] == group["i0_flux"][()], "what the device read is there under its own name"
+        assert group["i0"].attrs["units"] == "photons/s"
+        assert 1e-9 < group["iC"][()] < 1e-6
+        assert group["iC"].attrs["units"] == "A"
+        assert "it" not in group, "nothing measures it"
+    assert measurement["final/i0"][()] < measurement["initial/i0"][()], "the machine current decays"
+    assert measurement["initial"].get("vacuum", getlink=True).path == "/entry/sample/environment/sensors/value"
+    assert measurement["final/vacuum"][()] == pytest.approx(2.4e-7, rel=0.2)
+    assert measurement["final/vacuum"].attrs["units"] == "mbar"
 
 
 def test_the_description_of_each_field_is_kept(file):
@@ -132,7 +165,7 @@ def test_more_than_120_variables_are_filled_and_each_is_accounted_for(scanned):
 
 def test_the_definitions_are_named_with_version_and_hash(file):
     home = file["entry/nexus_callbacks/definitions"]
-    assert list(home["name"].asstr()) == ["esrf", "tomo"]
+    assert list(home["name"].asstr()) == ["esrf", "measurement", "id16a", "tomo"]
     assert all(re.fullmatch("[0-9a-f]{64}", text) for text in home["sha256"].asstr())
 
 

@@ -1,8 +1,8 @@
 """A session at ID02 (simulated): ``ipython --profile-dir=profiles/id02``.
 
-Then ``RE(saxs_scan())`` scans, and the file is complete when it returns: ``writer.files``. All devices are there under
-the names by which the beamline calls them. Data goes to the folder that the environment variable NEXUS_CALLBACKS_DATA
-names, ``./data`` without it.
+Then ``RE(saxs_scan())`` scans, and the file is complete when it returns: ``writer.files``. All devices are there
+under the names by which the beamline calls them. Data goes to the folder that the environment variable
+NEXUS_CALLBACKS_DATA names, ``./data`` without it.
 """
 
 import atexit

@@ -16,8 +16,10 @@ from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
 from IPython import get_ipython
 
+from devices.baseline import baseline_for
 from devices.beamlines.id16a import simulated_id16a
 from devices.signals import signals_of
+from devices.tango_server import TangoServer
 from nexus_callbacks import NexusWriter
 from plans import tomo
 from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
@@ -49,11 +51,15 @@ RE = RunEngine(
         "Sample_temperature_env": "room temperature",
     }
 )
-RE.preprocessors.append(SupplementalData(baseline=id16a.baseline))
 RE.preprocessors.append(NumberedDatasets(RE.md, sample_folder(data_root)))
 
 # The profile is checked against the devices that are there: a mistake is told now, not after the scan.
 writer = NexusWriter(data_root, profile=profile, signals=signals_of(*id16a.devices))
+# What the profile wants of the control system, which is simulated, too.
+tango_server = TangoServer(id16a.tango).start()
+atexit.register(tango_server.close)
+control_system = baseline_for(profile, id16a.devices, hosts=tango_server.hosts, strict=False)
+RE.preprocessors.append(SupplementalData(baseline=[*id16a.baseline, *control_system]))
 RE.subscribe(writer)
 RE.subscribe(lambda name, doc: print("written:", writer.files.get(doc["run_start"], "nothing")), "stop")
 atexit.register(writer.close)

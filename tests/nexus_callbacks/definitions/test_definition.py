@@ -107,3 +107,12 @@ def test_merging_changes_neither_definition() -> None:
 
 def test_merging_with_itself_changes_nothing() -> None:
     assert merge(ESRF, ESRF, ESRF) == merge(ESRF) == ESRF
+
+
+def test_one_unit_in_two_characters_is_no_conflict() -> None:
+    # A keyboard's micro sign is U+00B5, ESRF's 3.8.0 has the letter U+03BC, 3.0.0 had the sign; Å has two as well.
+    for one, other in (("\u00b5m", "\u03bcm"), ("\u212b", "\u00c5")):
+        first, second = definition(f'<a units="{one}">${{a}}</a>'), definition(f'<a units="{other}">${{a}}</a>')
+        assert dict(merge(first, second).fields())["a"].units == one
+    with pytest.raises(FaultError, match="has units 'mm'"):
+        merge(definition('<a units="\u00b5m">${a}</a>'), definition('<a units="mm">${a}</a>'))

@@ -147,6 +147,30 @@ def test_links_are_made_only_where_they_lead_somewhere():
 
 
 @pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("entry", [("/entry_1", "/entry"), ("/angle", "/entry/sample/angle")]),
+        ("entry_0002", []),  # The first run of a file has these names.
+    ],
+)
+def test_links_at_the_root_lead_to_what_is_there(entry, expected):
+    links = '<attribute name="root_links">entry_1=/ angle=/sample/angle lost=/sample/temperature</attribute>'
+    tree = esrf_xml.reads(DEFINITION.replace('"NXentry">', f'"NXentry">{links}', 1), "test.xml")
+    bindings = {"angle": Binding("angle", parse("data:phi"))}
+    made = Layout(Recipe(tree, bindings, frozenset({"angle"}), entry=entry))
+    found = made.begin(START)
+    found += made.extend(DESCRIPTOR)[1]
+    found += made.finish({"time": 1.0}, Readings(primary=[{"phi": 0.0, "heat": 1.0}]))
+
+    at_root = [
+        (each.path, each.target) for each in found if isinstance(each, additions.Link) and each.path.count("/") == 1
+    ]
+    assert at_root == expected
+    attributes = [each.attributes for each in found if isinstance(each, additions.Attribute)]
+    assert not any("root_links" in each for each in attributes)
+
+
+@pytest.mark.parametrize(
     ("units", "reason"), [("mm", "convert"), ("nonsense", "nonsense")], ids=["incompatible", "unknown"]
 )
 def test_units_that_do_not_fit_cost_that_value_only(units, reason):

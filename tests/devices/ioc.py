@@ -1,0 +1,23 @@
+"""An EPICS server on loopback for the tests, by caproto, run as a module; its port is the one of the environment."""
+
+from caproto import AlarmSeverity, AlarmStatus, ChannelType
+from caproto.server import PVGroup, pvproperty, run
+
+
+class Ring(PVGroup):
+    """Some process variables of a storage ring."""
+
+    current = pvproperty(value=0.1985, units="A", precision=4, name="CURR")
+    mode = pvproperty(value="hybrid", dtype=ChannelType.ENUM, enum_strings=["uniform", "hybrid"], name="MODE")
+    message = pvproperty(value="beam for users until 8:00", dtype=ChannelType.CHAR, max_length=100, name="MESSAGE")
+    orbit = pvproperty(value=[1.5, -2.5, 3.5], units="um", name="ORBIT")
+    undefined = pvproperty(value=0.0, name="UNDEFINED", alarm_group="undefined")
+
+    @undefined.startup
+    async def undefined(self, instance, async_lib):
+        """A record that was never processed."""
+        await instance.alarm.write(severity=AlarmSeverity.INVALID_ALARM, status=AlarmStatus.UDF)
+
+
+if __name__ == "__main__":
+    run(Ring(prefix="SR:").pvdb, interfaces=["127.0.0.1"])
