@@ -10,7 +10,7 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
-from devices.monochromator import CrystalMonochromator
+from devices.diffraction import CrystalMonochromator
 from devices.quantity import Derived, Quantity
 from devices.spectrometer import Array
 

@@ -16,7 +16,7 @@ import numpy as np
 from bluesky.utils import Msg
 from numpy.typing import NDArray
 
-from plans.limits import refused
+from plans.parameters import refused
 
 MODES = {"step": "step_by_step", "continuous": "continuous"}
 """What may be typed, and what ESRF's ``scanType`` calls it (icat-esrf-definitions 3.8.0)."""

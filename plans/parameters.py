@@ -6,8 +6,6 @@ import math
 import numbers
 from typing import Any
 
-from plans.limits import refused
-
 
 class Parameters:
     """Collects the faults of one call of a plan.
@@ -44,3 +42,14 @@ class Parameters:
         """Raise one ValueError with all faults, if there are any."""
         if self.faults:
             raise ValueError(f"{self._plan}: " + "; ".join(self.faults))
+
+
+def refused(device: Any, *values: float) -> list[str]:
+    """What `device` says against `values`; nothing if it cannot say."""
+    faults: list[str] = []
+    for value in values:
+        try:
+            device.check_value(value)
+        except ValueError as error:
+            faults.append(str(error))
+    return faults

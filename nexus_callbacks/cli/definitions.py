@@ -206,7 +206,7 @@ def convert_definition(
 def check_definitions(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Definitions in ESRF's XML, or NXDL.")],
     beside: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="A definition that they are merged with; '' for none.")
+        str, typer.Option(metavar="NAME|PATH", help="The definition that they will be merged with.")
     ] = "",
     every: Annotated[bool, typer.Option("--all", help="List every warning, not their counts.")] = False,
     as_json: AsJson = False,

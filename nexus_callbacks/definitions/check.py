@@ -1,8 +1,8 @@
 """Check: what is wrong with a definition, and what is doubtful, before a beamline uses it.
 
 Errors keep a file from being what its author means: no sound XML, a class that NeXus does not have, units that nobody
-knows, links that lead nowhere, siblings that contradict each other. Warnings are what NeXus discourages or does not
-know: most of ESRF's own file stands outside NXDL by intention.
+knows, links that lead nowhere or in a circle, siblings that contradict each other. Warnings are what NeXus discourages
+or does not know: most of ESRF's own file stands outside NXDL by intention.
 
 A field is *not in its class* if neither its group's class, nor what that extends, nor what the groups around it or the
 application definition of the entry say of the group, defines a field of that name, exactly or by a pattern
@@ -21,6 +21,7 @@ from typing import Literal
 from nexus_callbacks import units
 from nexus_callbacks.definitions import categories, esrf_xml, nxdl
 from nexus_callbacks.definitions.definition import Field, Group, Link, Node, merge
+from nexus_callbacks.definitions.links import circles
 from nexus_callbacks.definitions.release import Release, Scope
 from nexus_callbacks.faults import Fault, FaultError, Place
 
@@ -30,6 +31,7 @@ Kind = Literal[
     "unknown class",
     "unknown unit",
     "link to nowhere",
+    "cyclic link",
     "conflict",
     "mis-cased class",
     "deprecated class",
@@ -85,7 +87,7 @@ def check(tree: Group, release: Release, beside: Group | None = None) -> list[Fi
     FaultError
         The file of a NeXus class cannot be used.
     """
-    conflicts = _conflicts(tree, beside)
+    conflicts = list(_conflicts(tree, beside))
     clashing = {finding.fault.place for finding in conflicts}
     duplicates = [each for each in _duplicates(tree, "") if each.fault.place not in clashing]
     found = [
@@ -105,14 +107,16 @@ def _order(place: Place | None) -> tuple[str, int]:
 # -- one node and another ------------------------------------------------------------------------------------------
 
 
-def _conflicts(tree: Group, beside: Group | None) -> list[Finding]:
-    for trees in ((tree,), (beside, tree)):
+def _conflicts(tree: Group, beside: Group | None) -> Iterator[Finding]:
+    """What contradicts itself, or the other definition; links that go in a circle in either, or between the two."""
+    merged = tree
+    for trees in [[tree], [beside, tree]] if beside else [[tree]]:
         try:
-            if trees[0] is not None:
-                merge(*(each for each in trees if each is not None))
+            merged = merge(*trees)
         except FaultError as error:
-            return [Finding("error", "conflict", "", fault) for fault in error.faults]
-    return []
+            yield from (Finding("error", "conflict", "", fault) for fault in error.faults)
+            break
+    yield from (Finding("error", "cyclic link", "", fault) for fault in circles(merged))
 
 
 def _duplicates(group: Group, path: str) -> Iterator[Finding]:
@@ -146,7 +150,9 @@ def _links(tree: Group, beside: Group | None) -> Iterator[Finding]:
         if target in every or _through(target, every):
             continue
         near = _nearest(target, [known for known in every if known != path])
-        remedy = f"did you mean /{near}?" if near else "link to a path of this definition"
+        remedy = (
+            f"did you mean /{near}?" if near else "link to a path of this definition, or name the other one that has it"
+        )
         message = f"the link {path} leads to /{target}, where nothing is"
         yield Finding("error", "link to nowhere", path, Fault(message, node.place, remedy))
 

@@ -46,14 +46,14 @@ def read(path: str | Path) -> Group:
     FaultError
         The file cannot be read or is not a sound definition; every fault has its line.
     """
-    tree, faults = survey(path)
-    if tree is None or faults:
-        raise FaultError(faults)
-    return tree
+    return _sound(*survey(path))
 
 
 def survey(path: str | Path) -> tuple[Group | None, tuple[Fault, ...]]:
-    """As :func:`read`, but with every fault beside what could be read; None where that is nothing."""
+    """As :func:`read`, but with every fault beside what could be read, None where that is nothing.
+
+    Whether links lead in a circle is not looked at: see :func:`nexus_callbacks.definitions.links.circles`.
+    """
     try:
         return _Reader.of(safe_xml.read(Path(path)), str(path)).parse()
     except FaultError as error:
@@ -68,9 +68,14 @@ def reads(text: str | bytes, source: str) -> Group:
     FaultError
         As :func:`read`.
     """
-    tree, faults = _Reader.of(text, source).parse()
+    return _sound(*_Reader.of(text, source).parse())
+
+
+def _sound(tree: Group | None, faults: tuple[Fault, ...]) -> Group:
     if tree is None or faults:
         raise FaultError(faults)
+    if circular := circles(tree):
+        raise FaultError(circular)
     return tree
 
 
@@ -151,8 +156,6 @@ class _Reader:
             if isinstance(error, FaultError):
                 raise
             raise FaultError([Fault(f"its encoding cannot be read: {error}", self._place())]) from error
-        if self._root is not None and not self._faults:
-            self._faults += circles(self._root)
         return self._root, tuple(self._faults)
 
     # -- what expat calls ------------------------------------------------------------------------------------------

@@ -221,7 +221,8 @@ class Followed:
 
     def flush(self) -> None:
         """Make the rows visible and the journal safe from power loss."""
-        if self._run is not None and not self.complete.is_set():
+        # With the stop document all rows are in the file, which is closed.
+        if self._run is not None and not self._stopped and not self.complete.is_set():
             self._run.write_rows()
         self._sync()
 

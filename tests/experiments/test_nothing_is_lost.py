@@ -64,6 +64,21 @@ def test_no_thread_and_no_lock_stays_behind(tmp_path, spool):
     assert not [link for link in _open_files() if str(tmp_path) in link]
 
 
+def test_a_flush_that_is_due_when_the_run_has_just_ended_harms_nothing(tmp_path, spool, monkeypatch, caplog):
+    # On a busy machine bringing the last documents into the file takes longer than the time between two flushes.
+    monkeypatch.setattr("nexus_callbacks.journal.follower.FLUSH_INTERVAL", 0)
+    writer = NexusWriter(tmp_path / "data", journal=spool)
+    engine = RunEngine({})
+    engine.subscribe(writer)
+    (uid,) = engine(bp.count([make_hardware().det], 3))
+    assert writer.wait(10)
+    writer.close()
+    assert "could not be written" not in caplog.text
+    with h5py.File(writer.files[uid]) as file:
+        assert file.attrs["state"] == "complete"
+    assert not list(spool.rglob("*.journal"))
+
+
 def _open_files():
     for fd in Path("/proc/self/fd").iterdir():
         try:

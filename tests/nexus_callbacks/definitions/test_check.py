@@ -134,7 +134,8 @@ def test_links_have_to_lead_somewhere() -> None:
     nowhere = [
         "mine.xml, line 5: the link data/b leads to /detector/distance, where nothing is (did you mean"
         " /instrument/detector/distance?)",
-        "mine.xml, line 6: the link data/c leads to /sample/name, where nothing is (link to a path of this definition)",
+        "mine.xml, line 6: the link data/c leads to /sample/name, where nothing is (link to a path of this"
+        " definition, or name the other one that has it)",
     ]
     assert [text for _, kind, text in found(body) if kind == "link to nowhere"] == nowhere
     beside = '<group groupName="sample" NX_class="NXsample"><name>${n}</name></group>'
@@ -194,8 +195,13 @@ def test_all_is_told_at_once_even_of_a_file_that_cannot_be_used(tmp_path: Path) 
 
 def test_links_in_a_circle_and_broken_xml_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "faulty.xml"
-    path.write_text(f'{ROOT}<link groupName="a" ref="/b"/><link groupName="b" ref="/a"/></group>')
-    assert ("error", "malformed") in [each[:2] for each in map(told, check_file(path, NEXUS))]
+    path.write_text(f'{ROOT}<link groupName="a" ref="/b"/>\n<link groupName="b" ref="/a"/></group>')
+    assert [(each.kind, each.fault.message) for each in check_file(path, NEXUS)] == [
+        ("cyclic link", "links in a circle: /a → /b → /a")
+    ]
+    beside = esrf_xml.reads(f'{ROOT}<link groupName="b" ref="/a"/></group>', "site.xml")
+    path.write_text(f'{ROOT}<link groupName="a" ref="/b"/></group>')
+    assert [each.kind for each in check_file(path, NEXUS, beside)] == ["cyclic link"]
     path.write_text(ROOT)
     ((severity, kind, _),) = map(told, check_file(path, NEXUS))
     assert (severity, kind) == ("error", "malformed")
