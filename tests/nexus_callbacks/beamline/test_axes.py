@@ -194,6 +194,18 @@ def test_every_fault_of_the_axes_is_told_at_once_with_its_line(tmp_path):
     assert found[-1].startswith("line 19: axes.sample.o.increment.as: unknown conversion 'midle'")
 
 
+@pytest.mark.parametrize("number", ["1" + 400 * "0", "1e400", ".nan", "1.7e308"])
+def test_a_number_that_no_length_can_be_made_of_is_a_fault(tmp_path, number):
+    text = f"""
+        definitions: [bench]
+        axes:
+          sample:
+            a: {{type: rotation, vector: [{number}, {number}, {number}], from: data:omega}}
+        """
+    (told,) = faults(tmp_path, text)
+    assert told.startswith("line 4: axes.sample.a.vector: expected three numbers, got [")
+
+
 def test_axes_of_a_group_that_another_technique_has_are_no_fault(tmp_path):
     written(
         tmp_path,
