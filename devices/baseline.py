@@ -273,7 +273,9 @@ class _Inquiry:
 
     def _read(self) -> None:
         try:
-            self._answer = self._channel.read()
+            sample = self._channel.read()
+            sample.data_key("")  # One that cannot be described would end a scan later.
+            self._answer = sample
         except NoValue as error:
             self._answer = str(error)
         except Exception as error:  # A client may raise anything, and none of it is worth a scan.

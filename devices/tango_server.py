@@ -52,10 +52,15 @@ class TangoServer:
         """
         if not self._signals or not find_spec("tango"):
             return self
-        # In the interpreter's own name space: what the child imports must be what the parent has.
         command = [sys.executable, "-c", "from devices.tango_server import serve; serve()"]
-        environment = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen(command, text=True, **environment)  # type: ignore[call-overload]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # A Ctrl-C, which pauses a scan, is not for the server.
+        )
         ready: queue.Queue[str] = queue.Queue()
         self._thread = threading.Thread(target=self._answer, args=(self._process, ready), daemon=True)
         self._thread.start()
@@ -159,7 +164,7 @@ def serve() -> None:
     described: dict[str, dict[str, Any]] = json.loads(sys.stdin.readline())
     beamline = _Beamline()
 
-    class Simulated(Device):  # type: ignore[misc]
+    class Simulated(Device):
         """A device whose attributes the beamline has."""
 
         def initialize_dynamic_attributes(self) -> None:

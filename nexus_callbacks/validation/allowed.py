@@ -109,9 +109,9 @@ ALLOWED: tuple[Allowed, ...] = (
         "NXcxi_ptycho asks for these attributes",
     ),
     Allowed(
-        r"instrument_1/detector_1/data_1",
-        r"This field is not defined in NXdetector",
-        "NXcxi_ptycho asks for this link",
+        r"instrument_1/(detector_1/data_1|beam_1/(energy|incident_beam_energy))",
+        r"This field is not defined in NX(detector|beam)",
+        "NXcxi_ptycho asks for these links",
     ),
     Allowed(
         r".*",

@@ -155,6 +155,15 @@ def test_a_unit_that_changes_costs_that_reading_only(tmp_path, profile):
     assert told(paths[0])[1].reason == f"{ADDRESS}: its unit has changed from 'mA' to 'A'"
 
 
+@pytest.mark.parametrize("answer", [Sample([[1], [2, 3]], 1.0e9), ValueError(), "no sample"])
+def test_what_a_client_may_do_wrong_ends_no_scan(tmp_path, profile, answer):
+    (path,) = written(tmp_path, profile, Fake(answer))
+    start, end, values = told(path)
+    assert values == {}
+    assert start.reason.startswith(f"{ADDRESS}: ")
+    assert start.reason == end.reason
+
+
 def test_two_hundred_are_read_side_by_side_and_the_dead_ones_end_no_scan(tmp_path):
     """They meet at a barrier, which only those pass that are asked at the same time."""
     dead = [Hanging() for _ in range(5)]
@@ -187,6 +196,16 @@ def test_two_hundred_are_read_side_by_side_and_the_dead_ones_end_no_scan(tmp_pat
 
 
 # -- which addresses ---------------------------------------------------------------------------------------------------
+
+
+def test_no_host_is_asked_but_those_that_are_given(tmp_path):
+    """So that a simulated beamline never asks the real one's control system."""
+    (tmp_path / "profile.yml").write_text("values: {a: tango://h:1/d/f/m/A}")
+    (device,) = baseline_for(tmp_path, hosts={})
+    device.trigger().wait(10)
+    assert json.loads(device.read()[ABSENT]["value"]) == {
+        "tango_d_f_m_A": "tango://h:1/d/f/m/A: h:1 is not simulated here"
+    }
 
 
 def test_nothing_is_made_for_a_profile_without_control_systems(tmp_path):

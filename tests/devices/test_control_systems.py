@@ -88,17 +88,18 @@ def test_attributes_of_a_device_server_fill_the_file(tmp_path, silent):
         tmp_path / "profile",
         f"""
 tango: {{fe: "orion:10000/fe/id/16", dead: "127.0.0.1:{silent}/d/f/m#dbase=no"}}
-read: {{timeout: 1}}
+read: {{timeout: 2}}
 values: {{mode: tango:fe/SR_Filling_Mode, start: tango:fe/SR_Current, end: tango:dead/x, energy: tango:fe/Energy}}
 """,
     )
     attributes = {"SR_Current": ring.current, "SR_Filling_Mode": ring.filling_mode}
     with TangoServer({f"orion:10000/fe/id/16/{name}": signal for name, signal in attributes.items()}) as server:
-        path, found = scanned(tmp_path, folder, baseline_for(folder, hosts=server.hosts), count([hw().det], 2))
+        hosts = {**server.hosts, f"127.0.0.1:{silent}": f"127.0.0.1:{silent}#dbase=no"}
+        path, found = scanned(tmp_path, folder, baseline_for(folder, hosts=hosts), count([hw().det], 2))
 
     assert values(path) == {"mode": (b"7/8+1", None), "current": (198.0, "mA")}
     assert found["start"].origin == "tango://orion:10000/fe/id/16/SR_Current (baseline, initial)"
-    assert found["end"].reason == f"tango://127.0.0.1:{silent}/d/f/m/x#dbase=no: no answer within 1 s"
+    assert found["end"].reason == f"tango://127.0.0.1:{silent}/d/f/m/x#dbase=no: no answer within 2 s"
     assert "Energy" in found["energy"].reason
     with h5py.File(path) as file:
         assert file["entry/bluesky/exit_status"][()] == b"success"

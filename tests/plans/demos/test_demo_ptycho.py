@@ -29,7 +29,8 @@ def file(result):
 
 def test_the_file_is_a_valid_nxcxi_ptycho(result):
     for path in (result.dataset_file, result.master_file):
-        assert [str(each) for each in (*validate(path).errors, *validate(path).warnings)] == []
+        report = validate(path)
+        assert [str(each) for each in (*report.errors, *report.warnings)] == []
 
 
 @pytest.mark.parametrize(
