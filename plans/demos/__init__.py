@@ -12,6 +12,10 @@
 - ``saxs``: small-angle scattering of silica spheres
 - ``xrpd``: powder diffraction of lanthanum hexaboride
 - ``fullfield``: full-field diffraction microscopy of a mosaic crystal
+- ``mx``: rotation data of a crystal of lysozyme
+- ``xrd3d``: 3-D X-ray diffraction of grains of iron
+- ``rotation_data``: frames and geometry of an NXmx entry, and the spots in them
+- ``grains``: orientations and places of grains, of their spots
 - ``reconstruction``: filtered back-projection of an NXtomo file
 - ``phase``: phase from holograms at several distances
 - ``picture``: projection, sinogram and reconstruction beside the truth
