@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -257,9 +258,8 @@ def simulated_id01(
     )
 
 
-def main(arguments: list[str]) -> int:
-    """Write the signals of this beamline to the path given."""
-    return signals_command("id01", simulated_id01, arguments)
+main = partial(signals_command, "id01", simulated_id01)
+"""Write the signals of this beamline to the path in the arguments; the exit status."""
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,9 +231,8 @@ def simulated_id02(
     )
 
 
-def main(arguments: list[str]) -> int:
-    """Write the signals of this beamline to the path given."""
-    return signals_command("id02", simulated_id02, arguments)
+main = partial(signals_command, "id02", simulated_id02)
+"""Write the signals of this beamline to the path in the arguments; the exit status."""
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ measurements of the real one.
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,9 @@ from devices.quantity import Derived, Quantity
 from devices.scenes.crystal import Crystal, Lattice, Pose, Scene, View, random_orientation
 from devices.sensors import Hutch
 from devices.shutter import Shutter
-from devices.signals import signals_of
+from devices.signals import signals_command
 from devices.source import StorageRing, Undulator
 from devices.stages import SimulatedMotor
-from nexus_callbacks.beamline.bindings import write_signals
 
 SHAPE = (512, 512)
 """Rows and columns of a frame."""
@@ -183,14 +182,8 @@ def _grains(rng: np.random.Generator) -> tuple[Crystal, ...]:
     )
 
 
-def main(arguments: list[str]) -> int:
-    """Write the signals of this beamline to the path given."""
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m devices.beamlines.id11 PATH\n")
-        return 2
-    with tempfile.TemporaryDirectory() as folder:
-        write_signals(arguments[0], signals_of(*simulated_id11(folder).devices))
-    return 0
+main = partial(signals_command, "id11", simulated_id11)
+"""Write the signals of this beamline to the path in the arguments; the exit status."""
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,9 @@ from devices.frontend import FrontEnd, front_end
 from devices.nanofocus import DetectorArm, Diodes, Focus, SampleStage
 from devices.scenes.fluorescence import ELEMENTS, Detector, Fluorescence
 from devices.scenes.nanobeam import Nanobeam, Optics, gold_film
-from devices.signals import signals_of
+from devices.signals import signals_command
 from devices.spectrometer import Spectrometer
 from devices.stages import SimulatedMotor
-from nexus_callbacks.beamline.bindings import write_signals
 
 SIZE = 64
 """Pixels along each edge of a frame: a region of the detector around the Bragg peak."""
@@ -184,14 +183,8 @@ def simulated_id13(
     )
 
 
-def main(arguments: list[str]) -> int:
-    """Write the signals of this beamline to the path given."""
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m devices.beamlines.id13 PATH\n")
-        return 2
-    with tempfile.TemporaryDirectory() as folder:
-        write_signals(arguments[0], signals_of(*simulated_id13(folder).devices))
-    return 0
+main = partial(signals_command, "id13", simulated_id13)
+"""Write the signals of this beamline to the path in the arguments; the exit status."""
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ such a beamline and are not measurements of the real one.
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,9 @@ from devices.scenes.pinhole import DivergentBeam, Foil, PinholeScene
 from devices.scenes.tomography import Pose, Scene
 from devices.sensors import BeamMonitor, Counter, Hutch, IonisationChamber, VacuumGauge
 from devices.shutter import Shutter
-from devices.signals import signals_of
+from devices.signals import signals_command
 from devices.source import StorageRing, Undulator
 from devices.stages import SimulatedMotor
-from nexus_callbacks.beamline.bindings import write_signals
 
 SHAPE = (GRID, GRID)
 """Rows and columns of a frame."""
@@ -292,14 +291,8 @@ def simulated_id16a(
     )
 
 
-def main(arguments: list[str]) -> int:
-    """Write the signals of this beamline to the path given."""
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m devices.beamlines.id16a PATH\n")
-        return 2
-    with tempfile.TemporaryDirectory() as folder:
-        write_signals(arguments[0], signals_of(*simulated_id16a(folder).devices))
-    return 0
+main = partial(signals_command, "id16a", simulated_id16a)
+"""Write the signals of this beamline to the path in the arguments; the exit status."""
 
 
 if __name__ == "__main__":

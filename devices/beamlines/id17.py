@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,9 @@ from devices.radiotherapy import Goniometer, IonChambers, MultislitCollimator, P
 from devices.scenes.microbeams import Film
 from devices.sensors import Hutch
 from devices.shutter import Shutter
-from devices.signals import signals_of
+from devices.signals import signals_command
 from devices.source import StorageRing, Undulator
 from devices.stages import SimulatedMotor
-from nexus_callbacks.beamline.bindings import write_signals
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,8 @@ def simulated_id17(directory: Path | str, seed: int = 2015, clock: Callable[[], 
     )
 
 
-def main(arguments: list[str]) -> int:
-    """Write the signals of this beamline to the path given."""
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m devices.beamlines.id17 PATH\n")
-        return 2
-    write_signals(arguments[0], signals_of(*simulated_id17(Path()).devices))
-    return 0
+main = partial(signals_command, "id17", simulated_id17)
+"""Write the signals of this beamline to the path in the arguments; the exit status."""
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import math
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,9 @@ from devices.scenes.crystal import Crystal, Lattice, Pose, Scene, View, random_o
 from devices.scenes.materials import SILICON
 from devices.sensors import BeamMonitor, Hutch
 from devices.shutter import Shutter
-from devices.signals import signals_of
+from devices.signals import signals_command
 from devices.source import StorageRing, Undulator
 from devices.stages import SimulatedMotor
-from nexus_callbacks.beamline.bindings import write_signals
 
 SHAPE = (512, 512)
 """Rows and columns of a frame."""
@@ -253,14 +252,8 @@ def _record(crystal: Crystal, view: View, standing: tuple[float, float]) -> Crys
     )
 
 
-def main(arguments: list[str]) -> int:
-    """Write the signals of this beamline to the path given."""
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m devices.beamlines.id30 PATH\n")
-        return 2
-    with tempfile.TemporaryDirectory() as folder:
-        write_signals(arguments[0], signals_of(*simulated_id30(folder).devices))
-    return 0
+main = partial(signals_command, "id30", simulated_id30)
+"""Write the signals of this beamline to the path in the arguments; the exit status."""
 
 
 if __name__ == "__main__":
