@@ -6,10 +6,9 @@ import pytest
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
 
-from devices.beamlines.id17 import main, simulated_id17
+from devices.beamlines.id17 import simulated_id17
 from devices.signals import signals_of
 from nexus_callbacks import NexusWriter
-from nexus_callbacks.beamline.bindings import read_signals
 from plans.mrt import mrt_irradiation
 from plans.profile_folders import profile_folder
 
@@ -107,8 +106,3 @@ def test_every_fault_of_the_parameters_is_told_before_anything_moves(beamline):
     with pytest.raises(ValueError, match=r"gonioz: -60.0 is not within .* prescription_dose"):
         RunEngine({})(mrt_irradiation(beamline, z_start=-60.0, dose=1e5))
     assert beamline.gonioz.position == -10.0
-
-
-def test_the_signals_of_the_profile_are_those_of_the_devices(tmp_path):
-    assert main([str(tmp_path / "signals.json")]) == 0
-    assert read_signals(tmp_path / "signals.json") == read_signals(profile_folder("id17") / "signals.json")

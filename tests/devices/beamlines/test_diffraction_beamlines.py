@@ -1,57 +1,10 @@
-"""ID01, ID02 and ID22: their profiles know the signals that their devices have, and what the devices do together."""
-
-import importlib
-import json
+"""ID01 and ID02: what the devices do together."""
 
 import numpy as np
 import pytest
 
 from devices.beamlines.id01 import simulated_id01
 from devices.beamlines.id02 import simulated_id02
-from devices.signals import signals_of
-from nexus_callbacks.beamline.bindings import write_signals
-from nexus_callbacks.recipes import Recipes
-from plans.profile_folders import profile_folder
-
-BEAMLINES = ("id01", "id02", "id22")
-
-
-@pytest.fixture(params=BEAMLINES)
-def module(request):
-    return importlib.import_module(f"devices.beamlines.{request.param}")
-
-
-def name_of(module):
-    return module.__name__.rpartition(".")[2]
-
-
-def test_the_profile_knows_the_signals_that_the_devices_have(module, tmp_path):
-    """Fails when the devices changed: make the file again as profile.yml says."""
-    name = name_of(module)
-    stored = json.loads((profile_folder(name) / "signals.json").read_text("utf-8"))
-
-    assert module.main([str(tmp_path / "now.json")]) == 0
-    assert stored == json.loads((tmp_path / "now.json").read_text("utf-8"))
-
-
-def test_the_command_says_how_it_is_used(module, capsys):
-    assert module.main([]) == 2
-    assert f"python -m devices.beamlines.{name_of(module)} PATH" in capsys.readouterr().err
-
-
-def test_the_profile_is_good_before_beam_time(module):
-    claims = Recipes(profile_folder(name_of(module))).claims()
-
-    assert len(claims) == 2, "runs without a technique, and those of the beamline's own"
-    assert [claim.missing_mandatory for claim in claims.values()] == [(), ()]
-
-
-def test_a_beamline_has_no_signal_twice(module, tmp_path):
-    beamline = getattr(module, f"simulated_{name_of(module)}")(tmp_path)
-    names = [key for device in beamline.devices for key in device.describe()]
-
-    assert len(names) == len(set(names))
-    write_signals(tmp_path / "signals.json", signals_of(*beamline.devices))
 
 
 def test_the_lens_makes_a_sharp_picture(tmp_path):

@@ -1,12 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 
-from devices.beamlines.id13 import main, simulated_id13
-from devices.signals import signals_of
-from nexus_callbacks.beamline.bindings import write_signals
-from plans.profile_folders import profile_folder
+from devices.beamlines.id13 import simulated_id13
 
 
 @pytest.fixture
@@ -59,17 +54,3 @@ def test_the_detector_stands_at_the_bragg_peak_of_gold(id13):
 
     assert 2 * 2.3545 * np.sin(np.deg2rad(id13.arm.two_theta.get() / 2)) == pytest.approx(wavelength, rel=1e-5)
     assert id13.focus.detector_distance.get() - id13.arm.distance.get() == pytest.approx(-id13.focus.distance.get())
-
-
-def test_the_profile_knows_the_signals_that_the_devices_have(tmp_path, id13):
-    """Fails when the devices changed: make the file again as profile.yml says."""
-    stored = json.loads((profile_folder("id13") / "signals.json").read_text("utf-8"))
-
-    write_signals(tmp_path / "now.json", signals_of(*id13.devices))
-    assert stored == json.loads((tmp_path / "now.json").read_text(encoding="utf-8"))
-
-
-def test_the_command_writes_the_signals(tmp_path):
-    assert main([str(tmp_path / "signals.json")]) == 0
-    assert json.loads((tmp_path / "signals.json").read_text("utf-8"))["data"]["xrf_spectrum"]["shape"] == [1024]
-    assert main([]) == 2

@@ -1,14 +1,9 @@
-import json
-
 import numpy as np
 import pytest
 
-from devices.beamlines.id16a import main, simulated_id16a
+from devices.beamlines.id16a import simulated_id16a
 from devices.scenes.materials import GOLD
-from devices.signals import signals_of
 from devices.source import StorageRing
-from nexus_callbacks.beamline.bindings import write_signals
-from plans.profile_folders import profile_folder
 
 
 def test_the_current_decays_with_its_lifetime():
@@ -67,20 +62,3 @@ def test_a_slit_is_its_blades(tmp_path):
 
     assert slit.vertical_gap.get() == pytest.approx(1.4)
     assert slit.vertical_offset.get() == pytest.approx(0.3)
-
-
-def test_the_profile_knows_the_signals_that_the_devices_have(tmp_path):
-    """Fails when the devices changed: make the file again as profile.yml says."""
-    stored = json.loads((profile_folder("id16a") / "signals.json").read_text("utf-8"))
-
-    write_signals(tmp_path / "now.json", signals_of(*simulated_id16a(tmp_path).devices))
-    assert stored == json.loads((tmp_path / "now.json").read_text(encoding="utf-8"))
-
-
-def test_the_command_writes_the_signals(tmp_path):
-    assert main([str(tmp_path / "signals.json")]) == 0
-    signals = json.loads((tmp_path / "signals.json").read_text("utf-8"))
-
-    assert signals["data"]["frelon_image"]["shape"] == [1, 128, 128]
-    assert signals["config"]["frelon"]["frelon_exposure_time"]["units"] == "s"
-    assert main([]) == 2

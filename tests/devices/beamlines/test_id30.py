@@ -1,22 +1,9 @@
-import json
-
 import numpy as np
 import pytest
 
-from devices.beamlines.id30 import KAPPA, main, simulated_id30
-from devices.signals import signals_of
-from nexus_callbacks.beamline.bindings import load_profile, write_signals
+from devices.beamlines.id30 import KAPPA, simulated_id30
+from nexus_callbacks.beamline.bindings import load_profile
 from plans.profile_folders import profile_folder
-
-
-def test_the_profile_knows_the_signals_that_the_devices_have(tmp_path):
-    """Fails when the devices changed: make the file again as profile.yml says."""
-    stored = json.loads((profile_folder("id30") / "signals.json").read_text("utf-8"))
-
-    write_signals(tmp_path / "now.json", signals_of(*simulated_id30(tmp_path).devices))
-    assert stored == json.loads((tmp_path / "now.json").read_text(encoding="utf-8"))
-    assert main([str(tmp_path / "again.json")]) == 0
-    assert main([]) == 2
 
 
 def test_the_axes_of_the_profile_are_those_of_the_beamline():
