@@ -71,13 +71,15 @@ class Beamline:
         return [*self.baseline, self.chambers, self.film, self.cross]
 
 
-def simulated_id17(directory: Path | str, seed: int = 2015, clock: Callable[[], float] = time.time) -> Beamline:
+def simulated_id17(
+    directory: Path | str | Callable[[], Path] = "", seed: int = 2015, clock: Callable[[], float] = time.time
+) -> Beamline:
     """The beamline, ready to irradiate: sample below the beam, shutter closed.
 
     Parameters
     ----------
     directory
-        Where detectors would write; none here does.
+        Not used: no detector of this beamline writes files.
     seed
         Of the hutch's air; the dose has no noise.
     clock

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from bluesky import RunEngine
-from bluesky.preprocessors import SupplementalData
-
-from devices.baseline import baseline_for
-from devices.signals import signals_of
-from devices.tango_server import TangoServer
-from nexus_callbacks import NexusWriter
-from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
 from plans.demos.demo import DemoResult, Progress
 from plans.profile_folders import profile_folder
+from plans.session import open_session
 
-
-class Beamline(Protocol):
-    """What a simulated beamline offers beside its devices."""
-
-    @property
-    def baseline(self) -> list[Any]:
-        """What is read once before and once after a scan."""
-
-    @property
-    def devices(self) -> list[Any]:
-        """Everything that can stand in a document."""
-
-    @property
-    def files(self) -> list[Path]:
-        """What its detectors have written so far."""
+Plan = Callable[[Any], Generator[Any, Any, Any]]
+"""Makes the messages of a plan, given the beamline."""
 
 
 def acquire(
     technique: str,
-    make: Callable[[Path], Any],
-    plan: Callable[[Any], Generator[Any, Any, Any]],
+    make: Callable[[Callable[[], Path]], Any],
+    plan: Plan,
     *,
     directory: Path,
     profile: Path | None,
@@ -51,9 +34,10 @@ def acquire(
     Parameters
     ----------
     make
-        Makes the beamline (a :class:`Beamline`), given the folder of its detectors' files.
+        Makes the beamline, given what its detectors ask for their folder; it has ``baseline``, ``devices``, and
+        ``files``, which its detectors have written so far.
     plan
-        Makes the plan, given the beamline; its runs are one dataset, of as many points each.
+        Its runs are one dataset, of as many points each.
     profile
         None takes the shipped profile that is called as ``metadata["beamline"]``.
     metadata
@@ -68,28 +52,56 @@ def acquire(
     FaultError
         The profile is faulty or the directory cannot be written; nothing was scanned.
     """
-    directory = Path(directory).absolute()
-    beamline = make(experiment_folder(directory)(metadata) / "detectors")
     folder = profile or profile_folder(str(metadata["beamline"]))
-    # First of all: it tells every fault of the profile and its definitions.
-    writer = NexusWriter(directory, profile=folder, signals=signals_of(*beamline.devices))
-    engine = RunEngine(dict(metadata))
-    # Some beamlines show signals in a control system, too: it is simulated as long as the scan lasts.
-    with writer, TangoServer(getattr(beamline, "tango", {})) as server:
-        control = baseline_for(folder, beamline.devices, hosts=server.hosts, strict=False)
-        engine.preprocessors.append(SupplementalData(baseline=[*beamline.baseline, *control]))
-        engine.preprocessors.append(NumberedDatasets(engine.md, sample_folder(directory)))
-        engine.subscribe(writer)
-        engine.subscribe(_Counter(progress, runs))
-        uid, *_ = engine(plan(beamline))
+    with open_session(make, metadata, profile=folder, data_root=Path(directory).absolute()) as session:
+        session.RE.subscribe(_Counter(progress, runs))
+        uid, *_ = session.RE(plan(session.beamline))
     return DemoResult(
         technique=technique,
-        dataset_file=writer.files[uid],
-        master_file=writer.masters.get(uid),
-        raw_files=tuple(beamline.files),
+        dataset_file=session.writer.files[uid],
+        master_file=session.writer.masters.get(uid),
+        raw_files=tuple(session.beamline.files),
         run=uid,
-        truth=truth(beamline),
+        truth=truth(session.beamline),
     )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A plan on a simulated beamline with its sample: a demo's ``run``.
+
+    What the fields mean stands at :func:`acquire`.
+    """
+
+    technique: str
+    make: Callable[..., Any]
+    """Takes the ``seed`` and the ``clock``, too."""
+    plan: Plan
+    metadata: Mapping[str, Any]
+    truth: Callable[[Any], Any]
+    runs: int = 1
+
+    def __call__(self, directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
+        """Write everything below `directory`; the same seed gives the same data.
+
+        Raises
+        ------
+        FaultError
+            The profile is faulty or the directory cannot be written; nothing was scanned.
+        """
+        # A clock that ticks by itself: the machine current, and with it the noise, is that of the seed alone.
+        clock = itertools.count(0.0, 0.02).__next__
+        return acquire(
+            self.technique,
+            partial(self.make, seed=seed, clock=clock),
+            self.plan,
+            directory=directory,
+            profile=profile,
+            metadata=self.metadata,
+            progress=progress,
+            truth=self.truth,
+            runs=self.runs,
+        )
 
 
 class _Counter:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import h5py
@@ -14,7 +13,7 @@ from devices.scenes.fluorescence import ELEMENTS
 from devices.scenes.nanobeam import Nanobeam
 from plans.demos.canvas import canvas
 from plans.demos.demo import Demo
-from plans.demos.maps import FloatArray, Map, acquire_map, correlation, read_map
+from plans.demos.maps import FloatArray, Map, correlation, map_of_film, read_map
 
 WINDOW = 0.09
 """Half width of the window around an element's line, keV."""
@@ -116,6 +115,6 @@ def draw(
 DEMO = Demo(
     technique="fluo",
     title="Nano-fluorescence of a gold film with iron, copper and calcium at a simulated ID13",
-    run=partial(acquire_map, ("fluo",), shape=(24, 24), step=0.2),
+    run=map_of_film(("fluo",), shape=(24, 24), step=0.2),
     analyse=analyse,
 )

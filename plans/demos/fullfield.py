@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -14,9 +12,9 @@ from numpy.typing import NDArray
 
 from devices.beamlines.id01 import simulated_id01
 from devices.scenes.mosaic import Mosaic
-from plans.demos.acquire import acquire
+from plans.demos.acquire import Experiment
 from plans.demos.canvas import canvas
-from plans.demos.demo import Demo, DemoResult, Progress
+from plans.demos.demo import Demo
 from plans.rocking import rocking_scan
 
 FloatArray = NDArray[np.float64]
@@ -33,28 +31,6 @@ METADATA = {
     "Sample_temperature_env": "room temperature",
 }
 """What a session at the beamline sets in ``RE.md``."""
-
-
-def run(directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
-    """Scan the crystal and write it below `directory`: camera's file, dataset file, master file.
-
-    Raises
-    ------
-    FaultError
-        The profile is faulty or the directory cannot be written; nothing was scanned.
-    """
-    # A clock that ticks by itself: the machine current, and with it the noise, is that of the seed alone.
-    clock = itertools.count(0.0, 0.02).__next__
-    return acquire(
-        "fullfield",
-        partial(simulated_id01, seed=seed, clock=clock),
-        rocking_scan,
-        directory=directory,
-        profile=profile,
-        metadata=METADATA,
-        progress=progress,
-        truth=attrgetter("mosaic"),
-    )
 
 
 @dataclass(frozen=True)
@@ -143,6 +119,6 @@ def _draw(path: Path, frames: NDArray[np.float64], angles: FloatArray, found: Ro
 DEMO = Demo(
     technique="fullfield",
     title="Full-field diffraction microscopy of a mosaic crystal at a simulated ID01",
-    run=run,
+    run=Experiment("fullfield", simulated_id01, rocking_scan, METADATA, attrgetter("mosaic")),
     analyse=analyse,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +18,9 @@ from numpy.typing import NDArray
 from devices.beamlines.id16a import Beamline, pinhole, simulated_id16a
 from devices.shutter import CLOSED, OPEN
 from nexus_callbacks.units import conversion
-from plans.demos.acquire import acquire
+from plans.demos.acquire import Experiment
 from plans.demos.canvas import new_figure
-from plans.demos.demo import Demo, DemoResult, Progress
+from plans.demos.demo import Demo
 from plans.generic import generic_scan
 
 METADATA = {
@@ -58,27 +57,6 @@ def map_of_the_beam(beamline: Beamline) -> Generator[Msg, Any, str]:
         return (yield from generic_scan(counters, *axes, dwell_time=0.01))
 
     return (yield from bpp.finalize_wrapper(scan(), bps.mv(beamline.shutter, CLOSED)))
-
-
-def run(directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
-    """Map the beam and write it below `directory`.
-
-    Raises
-    ------
-    FaultError
-        The profile is faulty or the directory cannot be written; nothing was scanned.
-    """
-    clock = itertools.count(0.0, 0.02).__next__
-    return acquire(
-        "generic",
-        partial(simulated_id16a, seed=seed, clock=clock, sample=pinhole),
-        map_of_the_beam,
-        directory=directory,
-        profile=profile,
-        metadata=METADATA,
-        progress=progress,
-        truth=_truth,
-    )
 
 
 def _truth(beamline: Beamline) -> Truth:
@@ -181,6 +159,6 @@ def _draw(path: Path, found: BeamMap, widths: NDArray[np.float64], divergence: D
 DEMO = Demo(
     technique="generic",
     title="A pinhole maps the beam behind the focus of a simulated ID16A, three axes step by step",
-    run=run,
+    run=Experiment("generic", partial(simulated_id16a, sample=pinhole), map_of_the_beam, METADATA, _truth),
     analyse=analyse,
 )

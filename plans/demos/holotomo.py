@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -14,9 +13,9 @@ import numpy as np
 
 from devices.beamlines.id16a import light_grain, simulated_id16a
 from devices.scenes.holography import Refractor
-from plans.demos.acquire import acquire
+from plans.demos.acquire import Experiment
 from plans.demos.canvas import new_figure
-from plans.demos.demo import Demo, DemoResult, Progress
+from plans.demos.demo import Demo
 from plans.demos.phase import Retrieval, retrieve_phase
 from plans.demos.reconstruction import Absorption, FloatArray, Transmission, read_transmission, reconstruct
 from plans.holotomo import holotomo_scan
@@ -37,28 +36,6 @@ METADATA = {
 PLANES = 4
 RETRIEVAL = Retrieval(delta_beta=2000)
 """Carbon's δ/β at 17 keV."""
-
-
-def run(directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
-    """Scan the sample in four planes and write them below `directory`, all in one dataset file.
-
-    Raises
-    ------
-    FaultError
-        The profile is faulty or the directory cannot be written; nothing was scanned.
-    """
-    clock = itertools.count(0.0, 0.02).__next__
-    return acquire(
-        "holotomo",
-        partial(simulated_id16a, seed=seed, clock=clock, sample=light_grain),
-        lambda beamline: holotomo_scan(beamline, projections=72, ref_on=72, darks=5, flats=8),
-        directory=directory,
-        profile=profile,
-        metadata=METADATA,
-        progress=progress,
-        truth=attrgetter("phantom"),
-        runs=PLANES,
-    )
 
 
 @dataclass(frozen=True)
@@ -150,6 +127,13 @@ def _draw(
 DEMO = Demo(
     technique="holotomo",
     title="Holo-tomography of a grain of carbon and aluminium at a simulated ID16A, in four planes",
-    run=run,
+    run=Experiment(
+        "holotomo",
+        partial(simulated_id16a, sample=light_grain),
+        partial(holotomo_scan, projections=72, ref_on=72, darks=5, flats=8),
+        METADATA,
+        attrgetter("phantom"),
+        runs=PLANES,
+    ),
     analyse=analyse,
 )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, cast
 
 import h5py
@@ -15,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.beamlines.id13 import simulated_id13
-from plans.demos.acquire import acquire
-from plans.demos.demo import DemoResult, Progress
+from plans.demos.acquire import Experiment
 from plans.mapping import map_scan
 
 METADATA = {
@@ -33,35 +30,17 @@ METADATA = {
 FloatArray = NDArray[np.float64]
 
 
-def acquire_map(
-    techniques: Sequence[str],
-    directory: Path,
-    profile: Path | None,
-    seed: int,
-    progress: Progress,
-    *,
-    shape: tuple[int, int],
-    step: float,
-) -> DemoResult:
-    """Map the film and write everything below `directory`; the truth is the beam on its sample.
+def map_of_film(techniques: Sequence[str], *, shape: tuple[int, int], step: float) -> Experiment:
+    """A map of the film for some techniques; its truth is the beam on its sample.
 
-    Raises
-    ------
-    FaultError
-        The profile is faulty or the directory cannot be written; nothing was scanned.
+    Parameters
+    ----------
+    shape, step
+        Lines and points in each; from point to point, μm.
     """
-    # A clock that ticks by itself: the machine current, and with it the noise, is that of the seed alone.
-    clock = itertools.count(0.0, 0.02).__next__
-    return acquire(
-        techniques[0],
-        partial(simulated_id13, seed=seed, clock=clock),
-        partial(map_scan, shape=shape, step=step, techniques=techniques),
-        directory=directory,
-        profile=profile,
-        metadata={**METADATA, "dataset": f"map_{techniques[0]}"},
-        progress=progress,
-        truth=attrgetter("nanobeam"),
-    )
+    plan = partial(map_scan, shape=shape, step=step, techniques=techniques)
+    metadata = {**METADATA, "dataset": f"map_{techniques[0]}"}
+    return Experiment(techniques[0], simulated_id13, plan, metadata, attrgetter("nanobeam"))
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -14,8 +12,8 @@ from numpy.typing import NDArray
 
 from devices.beamlines.id17 import simulated_id17
 from devices.quantity import Quantity
-from plans.demos.acquire import acquire
-from plans.demos.demo import Demo, DemoResult, Progress
+from plans.demos.acquire import Experiment
+from plans.demos.demo import Demo
 from plans.mrt import mrt_irradiation
 
 METADATA = {
@@ -27,28 +25,6 @@ METADATA = {
     "Sample_situation": "air",
 }
 """What a session at the beamline sets in ``RE.md``."""
-
-
-def run(directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
-    """Irradiate from two directions and write it below `directory`: dataset file, master file.
-
-    Raises
-    ------
-    FaultError
-        The profile is faulty or the directory cannot be written; nothing was irradiated.
-    """
-    # A clock that ticks by itself: the machine current, and with it the dose, is the same each time.
-    clock = itertools.count(0.0, 0.02).__next__
-    return acquire(
-        "mrt",
-        partial(simulated_id17, seed=seed, clock=clock),
-        mrt_irradiation,
-        directory=directory,
-        profile=profile,
-        metadata=METADATA,
-        progress=progress,
-        truth=attrgetter("collimator.spacing"),
-    )
 
 
 @dataclass(frozen=True)
@@ -140,6 +116,6 @@ def _draw(
 DEMO = Demo(
     technique="mrt",
     title="Microbeam radiation therapy of a block of water at a simulated ID17",
-    run=run,
+    run=Experiment("mrt", simulated_id17, mrt_irradiation, METADATA, attrgetter("collimator.spacing")),
     analyse=analyse,
 )

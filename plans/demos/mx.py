@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -14,9 +12,9 @@ from numpy.typing import NDArray
 
 from devices.beamlines.id30 import simulated_id30
 from devices.scenes.crystal import Crystal
-from plans.demos.acquire import acquire
+from plans.demos.acquire import Experiment
 from plans.demos.canvas import canvas
-from plans.demos.demo import Demo, DemoResult, Progress
+from plans.demos.demo import Demo
 from plans.demos.rotation_data import Found, RotationData, cell_of, find_spots, read_rotation_data
 from plans.mx import rotation_scan
 
@@ -34,28 +32,6 @@ METADATA = {
 """What a session at the beamline sets in ``RE.md``."""
 NEAR = 0.15
 """How far an index may be from a whole number and still count as one."""
-
-
-def run(directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
-    """Turn the crystal by 20° and write it below `directory`: detector's file, dataset file, master file.
-
-    Raises
-    ------
-    FaultError
-        The profile is faulty or the directory cannot be written; nothing was scanned.
-    """
-    # A clock that ticks by itself: the machine current, and with it the noise, is that of the seed alone.
-    clock = itertools.count(0.0, 0.02).__next__
-    return acquire(
-        "mx",
-        partial(simulated_id30, seed=seed, clock=clock),
-        rotation_scan,
-        directory=directory,
-        profile=profile,
-        metadata=METADATA,
-        progress=progress,
-        truth=attrgetter("truth"),
-    )
 
 
 @dataclass(frozen=True)
@@ -142,6 +118,6 @@ def draw(path: Path, data: RotationData, found: Found, indices: NDArray[np.float
 DEMO = Demo(
     technique="mx",
     title="Rotation data of a lysozyme crystal at a simulated ID30",
-    run=run,
+    run=Experiment("mx", simulated_id30, rotation_scan, METADATA, attrgetter("truth")),
     analyse=analyse,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from devices.scenes.nanobeam import Nanobeam
 from plans.demos.canvas import canvas
 from plans.demos.demo import Demo
-from plans.demos.maps import acquire_map
+from plans.demos.maps import map_of_film
 from plans.demos.ptychography import Scan, Solution, Wave, compared, read_scan, reconstruct
 
 
@@ -84,6 +83,6 @@ def draw(path: Path, scan: Scan, solution: Solution, turned: Wave, true: Wave, p
 DEMO = Demo(
     technique="ptycho",
     title="Ptychography of the grains of a gold film at a simulated ID13",
-    run=partial(acquire_map, ("ptycho",), shape=(24, 24), step=0.08),
+    run=map_of_film(("ptycho",), shape=(24, 24), step=0.08),
     analyse=analyse,
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -14,9 +12,9 @@ from numpy.typing import NDArray
 
 from devices.beamlines.id02 import simulated_id02
 from devices.scenes.spheres import Spheres
-from plans.demos.acquire import acquire
+from plans.demos.acquire import Experiment
 from plans.demos.canvas import canvas
-from plans.demos.demo import Demo, DemoResult, Progress
+from plans.demos.demo import Demo
 from plans.saxs import saxs_scan
 
 METADATA = {
@@ -37,28 +35,6 @@ METADATA = {
 
 FIRST_MINIMUM = 4.493409457909064
 """First zero of the form factor amplitude of a sphere: tan x = x."""
-
-
-def run(directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
-    """Scan the spheres and write them below `directory`: camera's file, dataset file, master file.
-
-    Raises
-    ------
-    FaultError
-        The profile is faulty or the directory cannot be written; nothing was scanned.
-    """
-    # A clock that ticks by itself: the machine current, and with it the noise, is that of the seed alone.
-    clock = itertools.count(0.0, 0.02).__next__
-    return acquire(
-        "saxs",
-        partial(simulated_id02, seed=seed, clock=clock),
-        saxs_scan,
-        directory=directory,
-        profile=profile,
-        metadata=METADATA,
-        progress=progress,
-        truth=attrgetter("spheres"),
-    )
 
 
 @dataclass(frozen=True)
@@ -149,6 +125,6 @@ def _draw(
 DEMO = Demo(
     technique="saxs",
     title="Small-angle scattering of silica spheres at a simulated ID02",
-    run=run,
+    run=Experiment("saxs", simulated_id02, saxs_scan, METADATA, attrgetter("spheres")),
     analyse=analyse,
 )

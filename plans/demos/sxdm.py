@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import h5py
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from devices.scenes.nanobeam import Nanobeam
 from plans.demos.canvas import canvas
 from plans.demos.demo import Demo
-from plans.demos.maps import FloatArray, Map, acquire_map, correlation, read_map
+from plans.demos.maps import FloatArray, Map, correlation, map_of_film, read_map
 
 
 @dataclass(frozen=True)
@@ -121,6 +120,6 @@ def draw(path: Path, frames: Map, found: tuple[FloatArray, FloatArray], true: tu
 DEMO = Demo(
     technique="sxdm",
     title="Nano-diffraction: strain and tilt of the grains of a gold film at a simulated ID13",
-    run=partial(acquire_map, ("sxdm",), shape=(24, 24), step=0.2),
+    run=map_of_film(("sxdm",), shape=(24, 24), step=0.2),
     analyse=analyse,
 )

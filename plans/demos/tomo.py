@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import numpy as np
 
 from devices.beamlines.id16a import simulated_id16a
 from devices.scenes.phantom import Phantom
-from plans.demos.acquire import acquire
-from plans.demos.demo import Demo, DemoResult, Progress
+from plans.demos.acquire import Experiment
+from plans.demos.demo import Demo
 from plans.demos.picture import draw
 from plans.demos.reconstruction import read_absorption, reconstruct, rotation_axis
 from plans.tomo import tomo_scan
@@ -33,28 +31,6 @@ METADATA = {
 
 PLANES = 5
 """Planes that are reconstructed, spread over the middle half of the sample."""
-
-
-def run(directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
-    """Scan the phantom and write it below `directory`: camera's file, dataset file, master file.
-
-    Raises
-    ------
-    FaultError
-        The profile is faulty or the directory cannot be written; nothing was scanned.
-    """
-    # A clock that ticks by itself: the machine current, and with it the noise, is that of the seed alone.
-    clock = itertools.count(0.0, 0.02).__next__
-    return acquire(
-        "tomo",
-        partial(simulated_id16a, seed=seed, clock=clock),
-        tomo_scan,
-        directory=directory,
-        profile=profile,
-        metadata=METADATA,
-        progress=progress,
-        truth=attrgetter("phantom"),
-    )
 
 
 @dataclass(frozen=True)
@@ -105,6 +81,6 @@ def analyse(dataset_file: Path, picture: Path | None, truth: Phantom) -> Reconst
 DEMO = Demo(
     technique="tomo",
     title="Tomography of a grain of iron and gold at a simulated ID16A",
-    run=run,
+    run=Experiment("tomo", simulated_id16a, tomo_scan, METADATA, attrgetter("phantom")),
     analyse=analyse,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +13,9 @@ import numpy as np
 
 from devices.beamlines.id11 import IRON, body_centred, simulated_id11
 from devices.scenes.crystal import Crystal, Lattice
-from plans.demos.acquire import acquire
+from plans.demos.acquire import Experiment
 from plans.demos.canvas import canvas
-from plans.demos.demo import Demo, DemoResult, Progress
+from plans.demos.demo import Demo
 from plans.demos.grains import Grain, find_grains, misorientation
 from plans.demos.rotation_data import Found, RotationData, find_spots, read_rotation_data
 from plans.mx import rotation_scan
@@ -34,28 +33,6 @@ METADATA = {
 }
 """What a session at the beamline sets in ``RE.md``."""
 FRAMES = 60
-
-
-def run(directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
-    """Turn the sample by 60° and write it below `directory`: detector's file, dataset file, master file.
-
-    Raises
-    ------
-    FaultError
-        The profile is faulty or the directory cannot be written; nothing was scanned.
-    """
-    # A clock that ticks by itself: the machine current, and with it the noise, is that of the seed alone.
-    clock = itertools.count(0.0, 0.02).__next__
-    return acquire(
-        "xrd3d",
-        partial(simulated_id11, seed=seed, clock=clock),
-        partial(rotation_scan, frames=FRAMES, oscillation=1.0, technique="xrd3d"),
-        directory=directory,
-        profile=profile,
-        metadata=METADATA,
-        progress=progress,
-        truth=attrgetter("truth"),
-    )
 
 
 @dataclass(frozen=True)
@@ -159,6 +136,12 @@ def draw(
 DEMO = Demo(
     technique="xrd3d",
     title="3-D X-ray diffraction of grains of iron at a simulated ID11",
-    run=run,
+    run=Experiment(
+        "xrd3d",
+        simulated_id11,
+        partial(rotation_scan, technique="xrd3d", frames=FRAMES, oscillation=1.0),
+        METADATA,
+        attrgetter("truth"),
+    ),
     analyse=analyse,
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
@@ -14,9 +12,9 @@ from numpy.typing import NDArray
 
 from devices.beamlines.id22 import simulated_id22
 from devices.scenes.powder import LanthanumHexaboride
-from plans.demos.acquire import acquire
+from plans.demos.acquire import Experiment
 from plans.demos.canvas import canvas
-from plans.demos.demo import Demo, DemoResult, Progress
+from plans.demos.demo import Demo
 from plans.powder import powder_scan
 
 FloatArray = NDArray[np.float64]
@@ -33,28 +31,6 @@ METADATA = {
     "Sample_temperature_env": "gas stream at 295.65 K",
 }
 """What a session at the beamline sets in ``RE.md``."""
-
-
-def run(directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
-    """Scan the powder and write its pattern below `directory`: dataset file, master file.
-
-    Raises
-    ------
-    FaultError
-        The profile is faulty or the directory cannot be written; nothing was scanned.
-    """
-    # A clock that ticks by itself: the machine current, and with it the noise, is that of the seed alone.
-    clock = itertools.count(0.0, 0.02).__next__
-    return acquire(
-        "xrpd",
-        partial(simulated_id22, seed=seed, clock=clock),
-        powder_scan,
-        directory=directory,
-        profile=profile,
-        metadata=METADATA,
-        progress=progress,
-        truth=attrgetter("powder"),
-    )
 
 
 @dataclass(frozen=True)
@@ -154,6 +130,6 @@ def _draw(path: Path, angles: FloatArray, counts: FloatArray, found: Indexed) ->
 DEMO = Demo(
     technique="xrpd",
     title="Powder diffraction of lanthanum hexaboride at a simulated ID22",
-    run=run,
+    run=Experiment("xrpd", simulated_id22, powder_scan, METADATA, attrgetter("powder")),
     analyse=analyse,
 )

@@ -1,22 +1,58 @@
-"""The IPython session of the profile, as a beamline's user starts it."""
+"""The session of each profile, as a beamline's people start it."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
+import pytest
 
+from nexus_callbacks import validate
 from plans.profile_folders import profile_folder
 
+HOME = Path(__file__).resolve().parents[2]
+STARTUPS = sorted((HOME / "profiles").glob("*/startup/00-session.py"))
+SMALLEST = {
+    "id01": "rocking_scan(points=2)",
+    "id02": "saxs_scan(frames=2, buffers=1, darks=1)",
+    "id11": "xrd3d_scan(frames=2)",
+    "id13": "map_scan(shape=(1, 2))",
+    "id16a": "tomo_scan(projections=2, darks=1, flats=1)",
+    "id17": "mrt_irradiation(points=2, cross_n=1)",
+    "id22": "powder_scan(start=9.0, stop=9.1, step=0.05)",
+    "id30": "rotation_scan(frames=2)",
+}
+"""Beamline → what is typed."""
 
-def test_a_session_scans_without_a_single_setting(tmp_path):
+
+@pytest.mark.parametrize("startup", STARTUPS, ids=lambda path: path.parts[-3])
+def test_a_session_is_ready_to_scan(startup, tmp_path, monkeypatch, capsys):
+    beamline = startup.parts[-3]
+    shell = SimpleNamespace(profile_dir=SimpleNamespace(location=str(startup.parents[1])))
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setenv("NEXUS_CALLBACKS_DATA", str(tmp_path))
+    typed = runpy.run_path(str(startup))
+
+    with typed["session"]:
+        (uid,) = typed["RE"](eval(SMALLEST[beamline], typed))
+        path = typed["writer"].files[uid]
+
+    assert f"written: {path}" in capsys.readouterr().out
+    metadata = typed["RE"].md
+    dataset = f"{metadata['sample']}_{metadata['dataset']}_0001"
+    assert path == tmp_path / metadata["proposal"] / beamline / metadata["sample"] / dataset / f"{dataset}.h5"
+    assert validate(path).errors == ()
+
+
+def test_a_session_in_ipython_needs_not_a_single_setting(tmp_path):
     # A copy, because IPython writes its history and log into its profile.
     leftovers = shutil.ignore_patterns("history.sqlite*", "db", "log", "pid", "security")
     profile = shutil.copytree(profile_folder("id16a"), tmp_path / "id16a", ignore=leftovers)
-    home = Path(__file__).resolve().parents[2]
-    path = os.pathsep.join(filter(None, [str(home), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
     environment = {
         **os.environ,
         "NEXUS_CALLBACKS_DATA": str(tmp_path / "data"),

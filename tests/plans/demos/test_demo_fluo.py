@@ -8,14 +8,14 @@ import silx.io.nxdata
 
 from nexus_callbacks import validate
 from plans.demos.fluo import DEMO
-from plans.demos.maps import acquire_map, correlation, read_map
+from plans.demos.maps import correlation, map_of_film, read_map
 from tests.plans.demos import pymca
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("fluo")
-    return acquire_map(("fluo",), folder, None, 7, lambda done, of: None, shape=(16, 18), step=0.25)
+    experiment = map_of_film(("fluo",), shape=(16, 18), step=0.25)
+    return experiment(tmp_path_factory.mktemp("fluo"), None, 7, lambda done, of: None)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from bluesky.preprocessors import SupplementalData
 
 from devices.beamlines.id13 import simulated_id13
 from nexus_callbacks import NexusWriter, validate
-from plans.demos.maps import METADATA, acquire_map
+from plans.demos.maps import METADATA, map_of_film
 from plans.demos.ptycho import DEMO
 from plans.demos.ptychography import read_scan, reconstruct
 from plans.mapping import map_scan
@@ -17,8 +17,8 @@ from plans.profile_folders import profile_folder
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ptycho")
-    return acquire_map(("ptycho",), folder, None, 7, lambda done, of: None, shape=(14, 14), step=0.08)
+    experiment = map_of_film(("ptycho",), shape=(14, 14), step=0.08)
+    return experiment(tmp_path_factory.mktemp("ptycho"), None, 7, lambda done, of: None)
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import pytest
 
 from devices.beamlines.id13 import simulated_id13
 from nexus_callbacks import validate
-from plans.demos.maps import acquire_map
+from plans.demos.maps import map_of_film
 from plans.demos.sxdm import DEMO
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sxdm")
-    return acquire_map(("sxdm",), folder, None, 7, lambda done, of: None, shape=(12, 13), step=0.2)
+    experiment = map_of_film(("sxdm",), shape=(12, 13), step=0.2)
+    return experiment(tmp_path_factory.mktemp("sxdm"), None, 7, lambda done, of: None)
 
 
 def test_the_file_is_a_valid_nxscan(result):

@@ -8,7 +8,7 @@ import pytest
 
 from nexus_callbacks import validate
 from nexus_callbacks.validation.allowed import ALLOWED
-from plans.demos.maps import acquire_map
+from plans.demos.maps import map_of_film
 from plans.demos.ptychography import read_scan
 from tests.plans.demos import pymca
 
@@ -17,8 +17,8 @@ THREE = ("fluo", "sxdm", "ptycho")
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("three")
-    return acquire_map(THREE, folder, None, 7, lambda done, of: None, shape=(10, 12), step=0.3)
+    experiment = map_of_film(THREE, shape=(10, 12), step=0.3)
+    return experiment(tmp_path_factory.mktemp("three"), None, 7, lambda done, of: None)
 
 
 @pytest.fixture
