@@ -22,7 +22,7 @@ from typing import Any
 
 from ophyd.status import Status
 
-from devices.channels import Channel, NoChannel, NoValue, Sample
+from devices.channels.channel import Channel, NoChannel, NoValue, Sample
 from nexus_callbacks.beamline.addresses import ABSENT, control_sources, data_key, normal
 from nexus_callbacks.beamline.profile import Profile, load_profile
 from nexus_callbacks.beamline.sources import Source
@@ -125,7 +125,7 @@ def _unread(reason: str, source: Source) -> Channel:
 def _opener(scheme: str, hosts: Mapping[str, str] | None, timeout: float) -> Open:
     """What makes the channels of one scheme; ImportError if its client is not installed."""
     if scheme == "tango":
-        from devices.tango_channel import TangoChannel  # noqa: PLC0415  # An extra, and 0.3 s.
+        from devices.channels.tango_channel import TangoChannel  # noqa: PLC0415  # An extra, and 0.3 s.
 
         def open_tango(source: Source) -> Channel:
             address = str(source)
@@ -138,7 +138,7 @@ def _opener(scheme: str, hosts: Mapping[str, str] | None, timeout: float) -> Ope
             return TangoChannel(f"tango://{there}/{rest.partition('#')[0]}{hash_}{end}")
 
         return open_tango
-    from devices.epics_channel import EpicsChannel  # noqa: PLC0415  # As above.
+    from devices.channels.epics_channel import EpicsChannel  # noqa: PLC0415  # As above.
 
     return lambda source: EpicsChannel(source.rest, timeout)
 

@@ -1,4 +1,4 @@
-"""Detectors: a camera that writes its frames itself, as detectors do.
+"""Detectors: a camera that writes its frames itself, as detectors do, and one that counts photons.
 
 Documents say where the frames are (``stream_resource``, ``stream_datum``); the frames themselves never pass through
 the RunEngine.
@@ -220,3 +220,32 @@ class FrameCamera(Device):
                     "seq_nums": {"start": 0, "stop": 0},
                 },
             )
+
+
+class PhotonCounter(FrameCamera):
+    """A hybrid pixel detector: counts photons, reads out in no time, writes its own file as the other cameras do.
+
+    Parameters
+    ----------
+    centre
+        Where the beam meets it, mm from the corner of its first pixel: along the rows, along the columns.
+    """
+
+    readout_time = Cpt(Quantity, value=1.0e-5, units="s", precision=6, writable=False, kind=Kind.config)
+    model = Cpt(Quantity, value="EIGER2-like, simulated", writable=False, kind=Kind.config)
+    manufacturer = Cpt(Quantity, value="simulated", writable=False, kind=Kind.config)
+    temperature = Cpt(Quantity, value=22.5, units="degC", precision=1, writable=False, kind=Kind.config)
+    saturation = Cpt(Quantity, value=65533, writable=False, kind=Kind.config)
+    sensor_material = Cpt(Quantity, value="Si", writable=False, kind=Kind.config)
+    sensor_thickness = Cpt(Quantity, value=450.0, units="um", precision=1, writable=False, kind=Kind.config)
+    threshold_energy = Cpt(Quantity, value=6350.0, units="eV", precision=1, limits=(2700.0, 40000.0), kind=Kind.config)
+    beam_center_x = Cpt(Quantity, value=0.0, units="mm", precision=4, kind=Kind.config)
+    beam_center_y = Cpt(Quantity, value=0.0, units="mm", precision=4, kind=Kind.config)
+    frame_shape = Cpt(Quantity, value=np.zeros(2, dtype=int), kind=Kind.config)
+    template = Cpt(Derived, compute=lambda c: f"{c.name}_####.h5", value="", kind=Kind.config)
+
+    def __init__(self, *args: Any, centre: tuple[float, float], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.beam_center_x.put(centre[0])
+        self.beam_center_y.put(centre[1])
+        self.frame_shape.put(np.array(self.shape))

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from devices.diffraction import CrystalMonochromator
-from devices.monitor import PresetMonitor
-from devices.optics import Attenuator, Slit
-from devices.sensors import BeamMonitor, Hutch
+from devices.optics import Attenuator, CrystalMonochromator, Slit
+from devices.sensors import BeamMonitor, Hutch, PresetMonitor
 from devices.shutter import Shutter
 from devices.source import StorageRing, Undulator
 

@@ -10,9 +10,8 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 from ophyd.status import Status
 
-from devices.diffraction import CrystalMonochromator
-from devices.quantity import Derived, Quantity
-from devices.spectrometer import Array
+from devices.optics import CrystalMonochromator
+from devices.quantity import Array, Derived, Quantity
 
 
 class DetectorArm(Device):

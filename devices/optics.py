@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from ophyd import Component as Cpt
 from ophyd import Device, Kind
 
@@ -14,6 +15,8 @@ from devices.scenes.materials import ALUMINIUM, HC, Material
 
 COATINGS = {1: ("W/B4C", 25.0), 2: ("Ni/B4C", 33.0)}
 """Stripe of the multilayer → coating and its period in Å. Illustrative of such mirrors, not of one in particular."""
+SILICON_111 = 3.13560114
+"""Spacing of the planes 111 of silicon at room temperature, Å (CODATA 2018, from d220)."""
 
 
 class Multilayer(Device):
@@ -36,6 +39,29 @@ class Multilayer(Device):
         compute=lambda mono: mono.bandwidth.get() * mono.wavelength.get(),
         units="angstrom",
         precision=5,
+    )
+
+
+class CrystalMonochromator(Device):
+    """A double crystal monochromator of Si 111; energy in **eV**."""
+
+    energy = Cpt(Quantity, value=12700.0, units="eV", precision=1, limits=(6000.0, 80000.0), kind=Kind.hinted)
+    wavelength = Cpt(Derived, compute=lambda mono: HC / mono.energy.get(), units="angstrom", precision=5)
+    bragg = Cpt(
+        Derived,
+        compute=lambda mono: math.degrees(math.asin(mono.wavelength.get() / (2 * SILICON_111))),
+        units="deg",
+        precision=4,
+    )
+    d_spacing = Cpt(Quantity, value=SILICON_111, units="angstrom", precision=5, writable=False, kind=Kind.config)
+    reflection = Cpt(Quantity, value="1 1 1", writable=False, kind=Kind.config)
+    crystal = Cpt(Quantity, value="Si", writable=False, kind=Kind.config)
+    bandwidth = Cpt(Quantity, value=1.4e-4, precision=6, writable=False, kind=Kind.config)
+    wavelength_spread = Cpt(
+        Derived,
+        compute=lambda mono: mono.bandwidth.get() * mono.wavelength.get(),
+        units="angstrom",
+        precision=6,
     )
 
 
@@ -125,6 +151,21 @@ class KirkpatrickBaez(Device):
     horizontal_bend_down = Cpt(Quantity, value=9.150, units="um", precision=3, limits=(0.0, 50.0))
     divergence_vertical = Cpt(Quantity, value=3.5, units="mrad", precision=2, writable=False, kind=Kind.config)
     divergence_horizontal = Cpt(Quantity, value=7.0, units="mrad", precision=2, writable=False, kind=Kind.config)
+
+
+class FocusedBeam(Device):
+    """The beam at the sample: full widths at half maximum."""
+
+    width = Cpt(Quantity, value=0.05, units="mm", precision=4, kind=Kind.hinted)
+    height = Cpt(Quantity, value=0.03, units="mm", precision=4, kind=Kind.hinted)
+    size = Cpt(Quantity, value=np.zeros(2), units="mm")
+    """Width and height."""
+
+    def __init__(self, *args: Any, width: float, height: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.width.put(width)
+        self.height.put(height)
+        self.size.put(np.array([width, height]))
 
 
 class ScintillatorOptics(Device):

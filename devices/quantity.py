@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from ophyd import Signal
 from ophyd.status import Status
 from ophyd.utils import LimitError, ReadOnlyError
@@ -117,3 +119,29 @@ class Derived(Quantity):
         self._readback = self._type(self._compute(self.parent))
         self._metadata["timestamp"] = time.time()
         return self._readback
+
+
+class Array(Signal):
+    """An array that is only read. Its data key says shape, type and units.
+
+    Parameters
+    ----------
+    value
+        Its first value; shape and type stay.
+    units
+        A name that pint knows; None for numbers of things.
+    """
+
+    def __init__(self, *args: Any, value: NDArray[Any], units: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, value=value, **kwargs)
+        self.units = units
+        self._metadata["write_access"] = False
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """The data key."""
+        value = np.asarray(self.get())
+        described = super().describe()
+        described[self.name] |= {"dtype": "array", "dtype_numpy": value.dtype.str, "shape": list(value.shape)}
+        if self.units is not None:
+            described[self.name]["units"] = self.units
+        return described

@@ -8,8 +8,10 @@
 - ``saxs``: small-angle scattering: darks, buffer, sample
 - ``powder``: a powder pattern, step by step
 - ``rocking``: a rocking curve with frames
+- ``mx``: rotation data of a crystal, or of grains
 - ``parameters``: what a plan was asked for, checked
 - ``datasets``: numbers for datasets that follow each other
+- ``session``: a beamline, a RunEngine and a writer, put together
 - ``profile_folders``: where a shipped beamline profile lies
 - ``demos``: simulated experiments, from scan to result
 """

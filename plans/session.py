@@ -14,8 +14,8 @@ from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
 
 from devices.baseline import baseline_for
+from devices.channels.tango_server import TangoServer
 from devices.signals import signals_of
-from devices.tango_server import TangoServer
 from nexus_callbacks import NexusWriter
 from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
 

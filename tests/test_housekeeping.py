@@ -1,5 +1,6 @@
 """The repository itself: what must never stand in it, and that its pins are complete."""
 
+import ast
 import re
 import tomllib
 from importlib import metadata
@@ -47,6 +48,19 @@ def test_no_file_names(what, pattern):
         if re.search(pattern, line)
     ]
     assert not found, f"{what}: {found}"
+
+
+PACKAGES = [ROOT / folder for folder in ("devices", "plans")]
+PACKAGES += sorted(init.parent for package in PACKAGES for init in package.glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_a_package_says_what_each_of_its_modules_is(package):
+    described = ast.get_docstring(ast.parse((package / "__init__.py").read_text("utf-8")))
+    folders = {init.parent.name for init in package.glob("*/__init__.py")}
+    modules = {path.stem for path in package.glob("*.py")} | folders
+    named = {name for line in re.findall(r"^- (.*?):", described, re.M) for name in re.findall("``(.*?)``", line)}
+    assert named == modules - {"__init__"}
 
 
 def pins():

@@ -4,7 +4,7 @@
 - ``id02``: small-angle scattering
 - ``id11``: 3-D X-ray diffraction
 - ``id13``: nanofocus: fluorescence, diffraction and ptychography in one map
-- ``id16a``: nano-imaging: tomography, holo-tomography, fluorescence and ptychography
+- ``id16a``: nano-imaging: tomography, holo-tomography, a map of the beam
 - ``id17``: microbeam radiation therapy
 - ``id22``: powder diffraction
 - ``id30``: macromolecular crystallography

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.diffraction import CrystalMonochromator, FocusedBeam, PhotonCounter
+from devices.detectors import PhotonCounter
+from devices.optics import CrystalMonochromator, FocusedBeam
 from devices.quantity import Derived, Quantity
 from devices.scenes.crystal import Crystal, Lattice, Pose, Scene, View, random_orientation
 from devices.sensors import Hutch

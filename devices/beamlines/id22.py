@@ -20,8 +20,8 @@ import numpy as np
 from ophyd import Component as Cpt
 from ophyd import Device, Kind
 
-from devices.diffraction import SILICON_111
 from devices.frontend import FrontEnd, front_end
+from devices.optics import SILICON_111
 from devices.quantity import Quantity
 from devices.scenes.powder import LanthanumHexaboride, Pattern
 from devices.sensors import Counter

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.diffraction import CrystalMonochromator, CrystalRecord, FocusedBeam, PhotonCounter
-from devices.optics import Attenuator, Slit
+from devices.detectors import PhotonCounter
+from devices.optics import Attenuator, CrystalMonochromator, FocusedBeam, Slit
 from devices.quantity import Derived, Quantity
+from devices.samples import CrystalRecord
 from devices.scenes.crystal import Crystal, Lattice, Pose, Scene, View, random_orientation, rotation, spots
 from devices.scenes.materials import SILICON
 from devices.sensors import BeamMonitor, Hutch

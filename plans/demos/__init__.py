@@ -1,7 +1,7 @@
 """Simulated experiments, from the scan to a result that is made from the written file alone.
 
 - ``demo``: what a demo is, and what it gives back
-- ``acquire``: one plan on a simulated beamline, from a session's metadata to complete files
+- ``acquire``: one plan on a simulated beamline, from a session's metadata to complete files; a demo's ``run``
 - ``generic``: a map of the beam, by a scan of three axes
 - ``tomo``: tomography of a grain of iron and gold
 - ``holotomo``: phase from four planes, and a slice of it

@@ -13,7 +13,7 @@ from bluesky.preprocessors import SupplementalData
 from ophyd.sim import hw
 
 from devices.baseline import ControlSystem, baseline_for
-from devices.channels import NoValue, Sample
+from devices.channels.channel import NoValue, Sample
 from devices.quantity import Quantity
 from nexus_callbacks import NexusWriter, coverage
 from nexus_callbacks.beamline.addresses import ABSENT
@@ -247,7 +247,7 @@ def test_a_client_that_is_not_installed_is_a_fault_with_its_remedy(tmp_path, mon
     (tmp_path / "profile.yml").write_text("values: {a: tango://h:1/d/f/m/A, b: epics:B}")
     for module in ("tango", "epics"):
         monkeypatch.setitem(sys.modules, module, None)
-        monkeypatch.delitem(sys.modules, f"devices.{module}_channel", raising=False)
+        monkeypatch.delitem(sys.modules, f"devices.channels.{module}_channel", raising=False)
     with pytest.raises(FaultError) as caught:
         baseline_for(tmp_path)
     remedies = {fault.remedy for fault in caught.value.faults}

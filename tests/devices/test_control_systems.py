@@ -15,11 +15,11 @@ from bluesky.preprocessors import SupplementalData, run_decorator
 from ophyd.sim import hw
 
 from devices.baseline import baseline_for
-from devices.channels import NoValue
-from devices.epics_channel import EpicsChannel
+from devices.channels.channel import NoValue
+from devices.channels.epics_channel import EpicsChannel
+from devices.channels.tango_channel import TangoChannel
+from devices.channels.tango_server import TangoServer
 from devices.source import StorageRing
-from devices.tango_channel import TangoChannel
-from devices.tango_server import TangoServer
 from nexus_callbacks import NexusWriter, coverage
 
 DEFINITION = """<group groupName="${entry}" NX_class="NXentry">

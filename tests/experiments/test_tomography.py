@@ -15,7 +15,7 @@ from bluesky.preprocessors import SupplementalData
 
 from devices.baseline import baseline_for
 from devices.beamlines.id16a import simulated_id16a
-from devices.tango_server import TangoServer
+from devices.channels.tango_server import TangoServer
 from nexus_callbacks import NexusWriter, coverage, validate
 from plans.demos.tomo import METADATA, analyse
 from plans.profile_folders import profile_folder

@@ -122,8 +122,8 @@ def test_without_pytango_the_demo_runs_and_says_why_its_values_are_absent(tmp_pa
     import sys
 
     monkeypatch.setitem(sys.modules, "tango", None)
-    monkeypatch.delitem(sys.modules, "devices.tango_channel", raising=False)
-    monkeypatch.setattr("devices.tango_server.find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "devices.channels.tango_channel", raising=False)
+    monkeypatch.setattr("devices.channels.tango_server.find_spec", lambda name: None)
     path = scanned(tmp_path)
     found = {outcome.variable: outcome for outcome in coverage(path)["entry"].outcomes}
     assert found["Source_current_start"].reason == (

@@ -1,7 +1,6 @@
-"""Channels: one value of a control system each, which may not answer.
+"""Channel: one value of a control system, which may not answer.
 
-A :class:`Channel` blocks while it reads; :mod:`devices.baseline` asks many of them at once. ``tango_channel`` and
-``epics_channel`` are the real ones.
+A :class:`Channel` blocks while it reads; :mod:`devices.baseline` asks many of them at once.
 """
 
 from __future__ import annotations

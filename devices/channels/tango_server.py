@@ -52,7 +52,7 @@ class TangoServer:
         """
         if not self._signals or not find_spec("tango"):
             return self
-        command = [sys.executable, "-c", "from devices.tango_server import serve; serve()"]
+        command = [sys.executable, "-c", "from devices.channels.tango_server import serve; serve()"]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -8,7 +8,7 @@ from typing import Any
 import epics
 import numpy as np
 
-from devices.channels import NoValue, Sample
+from devices.channels.channel import NoValue, Sample
 
 INVALID = 3
 """Severity of a record whose value means nothing (EPICS, alarm.h: INVALID_ALARM)."""

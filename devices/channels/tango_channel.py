@@ -6,7 +6,7 @@ from typing import Any
 
 import tango
 
-from devices.channels import NoValue, Sample
+from devices.channels.channel import NoValue, Sample
 
 NO_UNIT = ("", "No unit")
 """What Tango says where nobody gave an attribute a unit."""
