@@ -85,7 +85,7 @@ class FrameCamera(Device):
     def __init__(
         self,
         *args: Any,
-        directory: Path | Callable[[], Path],
+        directory: Path | str | Callable[[], Path],
         image: Image,
         shape: tuple[int, int] = (128, 128),
         pixel: float = 24.0,

@@ -51,6 +51,28 @@ class FrontEnd:
         return self.i0.flux_now() if self.shutter.is_open else 0.0
 
 
+@dataclass(frozen=True)
+class WithFrontEnd:
+    """A beamline behind a front end: plans find its shutter, monitor and source at the beamline itself."""
+
+    front: FrontEnd
+
+    @property
+    def shutter(self) -> Shutter:
+        """The fast shutter."""
+        return self.front.shutter
+
+    @property
+    def monitor(self) -> PresetMonitor:
+        """Counts the beam during each exposure."""
+        return self.front.monitor
+
+    @property
+    def ring(self) -> StorageRing:
+        """The source."""
+        return self.front.ring
+
+
 def front_end(
     *,
     energy: float,

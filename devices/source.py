@@ -17,14 +17,14 @@ FILLING_MODES = ("uniform", "7/8+1", "16 bunch", "hybrid", "4 bunch")
 
 
 class StorageRing(Device):
-    """A ring whose current decays exponentially from the last injection on.
+    """A ring whose current decays exponentially from when it was made.
 
     Parameters
     ----------
     clock
         Seconds since some moment; the tests give their own.
     injected
-        Current right after an injection, mA.
+        Current when it was made, mA.
     """
 
     current = Cpt(Derived, compute=lambda ring: ring.current_now(), units="mA", precision=3, kind=Kind.hinted)
@@ -43,18 +43,14 @@ class StorageRing(Device):
         super().__init__(*args, **kwargs)
         self._clock = clock
         self._injected = injected
-        self._last = clock()
+        self._begun = clock()
         self.shown_current = injected
 
     def current_now(self) -> float:
         """Current in mA."""
-        passed = self._clock() - self._last
+        passed = self._clock() - self._begun
         self.shown_current = self._injected * math.exp(-passed / (3600 * self.lifetime.get()))
         return self.shown_current
-
-    def inject(self, current: float = 198.0) -> None:
-        """Fill the ring up to `current` (mA)."""
-        self._injected, self._last = current, self._clock()
 
 
 class Undulator(Device):

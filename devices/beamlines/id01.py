@@ -22,7 +22,7 @@ from ophyd import Component as Cpt
 from ophyd import Device, Kind
 
 from devices.detectors import FrameCamera
-from devices.frontend import FrontEnd, front_end
+from devices.frontend import WithFrontEnd, front_end
 from devices.quantity import Derived, Quantity
 from devices.scenes.mosaic import Look, Mosaic, MosaicScene, mosaic
 from devices.sensors import VacuumGauge
@@ -144,10 +144,9 @@ class CrystalSample(Device):
 
 
 @dataclass(frozen=True)
-class Beamline:
+class Beamline(WithFrontEnd):
     """The devices of a beamline, under the names by which its people call them."""
 
-    front: FrontEnd
     eta: SimulatedMotor
     """Angle of incidence, deg."""
     phi: SimulatedMotor
@@ -166,16 +165,6 @@ class Beamline:
     vacuum: VacuumGauge
     mosaic: Mosaic
     """What the crystal is like: the truth, for comparison only."""
-
-    @property
-    def shutter(self) -> Any:
-        """The fast shutter."""
-        return self.front.shutter
-
-    @property
-    def monitor(self) -> Any:
-        """Counts the beam during each exposure."""
-        return self.front.monitor
 
     @property
     def motors(self) -> tuple[SimulatedMotor, ...]:
@@ -241,7 +230,6 @@ def simulated_id01(
         return Look(offset=eta.position - bragg(), photons=front.photons())
 
     scene = MosaicScene(crystal, look, lens.transmission.get(), np.random.default_rng(noise_seed))
-    folder = directory if callable(directory) else Path(directory)
     return Beamline(
         front=front,
         eta=eta,
@@ -249,7 +237,7 @@ def simulated_id01(
         delta=delta,
         thx=SimulatedMotor(name="thx", units="mm", limits=(-10.0, 10.0), precision=4, velocity=1.0),
         thy=SimulatedMotor(name="thy", units="mm", limits=(-10.0, 10.0), precision=4, velocity=1.0),
-        camera=AndorCamera(name="andor", directory=folder, image=scene, shape=SHAPE, pixel=PIXEL),
+        camera=AndorCamera(name="andor", directory=directory, image=scene, shape=SHAPE, pixel=PIXEL),
         lens=lens,
         geometry=Geometry(name="geometry", lens=lens, exit_angle=lambda: delta.position - eta.position),
         crystal=CrystalSample(name="crystal"),

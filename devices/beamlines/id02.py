@@ -22,7 +22,7 @@ from ophyd import Device, Kind
 
 from devices.azimuthal import SAMPLE, AzimuthalAverage
 from devices.detectors import FrameCamera
-from devices.frontend import FrontEnd, front_end
+from devices.frontend import FrontEnd, WithFrontEnd, front_end
 from devices.quantity import Derived, Quantity
 from devices.scenes.materials import WATER
 from devices.scenes.spheres import Camera, Filling, SaxsScene, Spheres
@@ -102,10 +102,9 @@ class DetectorTube(Device):
 
 
 @dataclass(frozen=True)
-class Beamline:
+class Beamline(WithFrontEnd):
     """The devices of a beamline, under the names by which its people call them."""
 
-    front: FrontEnd
     sx: SimulatedMotor
     """Capillary across the beam, mm."""
     sz: SimulatedMotor
@@ -121,21 +120,6 @@ class Beamline:
     vacuum: VacuumGauge
     spheres: Spheres
     """What the sample is made of: the truth, for comparison only."""
-
-    @property
-    def shutter(self) -> Any:
-        """The fast shutter."""
-        return self.front.shutter
-
-    @property
-    def monitor(self) -> Any:
-        """Counts the beam during each exposure."""
-        return self.front.monitor
-
-    @property
-    def ring(self) -> Any:
-        """The source."""
-        return self.front.ring
 
     @property
     def motors(self) -> tuple[SimulatedMotor, ...]:
@@ -216,14 +200,13 @@ def simulated_id02(
         filling=filling,
         kind_of_frame=frame_type.get,
     )
-    folder = directory if callable(directory) else Path(directory)
     return Beamline(
         front=front,
         sx=SimulatedMotor(name="sx", units="mm", limits=(-20.0, 20.0), precision=4, velocity=5.0),
         sz=SimulatedMotor(name="sz", units="mm", limits=(-20.0, 20.0), precision=4, velocity=5.0),
         changer=changer,
         tube=tube,
-        camera=Rayonix(name="rayonix", directory=folder, image=azimuthal.image, shape=SHAPE, pixel=PIXEL),
+        camera=Rayonix(name="rayonix", directory=directory, image=azimuthal.image, shape=SHAPE, pixel=PIXEL),
         azimuthal=azimuthal,
         frame_type=frame_type,
         vacuum=VacuumGauge(name="vacuum", pressure=3e-2, rng=sensors),

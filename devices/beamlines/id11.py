@@ -146,8 +146,7 @@ def simulated_id11(
         return Pose(view(), omega.position, oscillation.get(), beam)
 
     scene = Scene(grains, pose, np.random.default_rng(noise_seed), background=40.0, stop=3.0)
-    folder = directory if callable(directory) else Path(directory)
-    detector = PhotonCounter(name="eiger", directory=folder, image=scene, shape=SHAPE, pixel=PIXEL, centre=CENTRE)
+    detector = PhotonCounter(name="eiger", directory=directory, image=scene, shape=SHAPE, pixel=PIXEL, centre=CENTRE)
     detector.sensor_material.put("CdTe", force=True)
     detector.sensor_thickness.put(750.0, force=True)
     detector.threshold_energy.put(30000.0)

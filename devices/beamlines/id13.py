@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from devices.detectors import Exposure, FrameCamera
-from devices.frontend import FrontEnd, front_end
+from devices.frontend import WithFrontEnd, front_end
 from devices.nanofocus import DetectorArm, Diodes, Focus, SampleStage
 from devices.scenes.fluorescence import ELEMENTS, Detector, Fluorescence
 from devices.scenes.nanobeam import Nanobeam, Optics, gold_film
@@ -37,10 +37,9 @@ FLUX = 4.0e10
 
 
 @dataclass(frozen=True)
-class Beamline:
+class Beamline(WithFrontEnd):
     """The devices of a beamline, under the names by which its people call them."""
 
-    front: FrontEnd
     nnp2: SimulatedMotor
     """Piezo of the sample, across the beam (CXI's x), μm."""
     nnp3: SimulatedMotor
@@ -59,16 +58,6 @@ class Beamline:
     focus: Focus
     nanobeam: Nanobeam
     """Beam and sample: the truth, for comparison only."""
-
-    @property
-    def shutter(self) -> Any:
-        """The fast shutter."""
-        return self.front.shutter
-
-    @property
-    def ring(self) -> Any:
-        """The source."""
-        return self.front.ring
 
     @property
     def motors(self) -> tuple[SimulatedMotor, ...]:
@@ -162,8 +151,7 @@ def simulated_id13(
     def spectrum(seconds: float) -> np.ndarray[Any, np.dtype[np.int32]]:
         return fluorescence.spectrum(densities(), photons(seconds), noise)
 
-    folder = directory if callable(directory) else Path(directory)
-    eiger = FrameCamera(name="eiger", directory=folder, image=frame, shape=(SIZE, SIZE), pixel=PIXEL)
+    eiger = FrameCamera(name="eiger", directory=directory, image=frame, shape=(SIZE, SIZE), pixel=PIXEL)
     for signal, value in ((eiger.model, "EIGER 4M, region of interest"), (eiger.manufacturer, "DECTRIS")):
         signal.put(value, force=True)
     eiger.readout_time.put(1e-5, force=True)

@@ -259,8 +259,7 @@ def simulated_id16a(
     counting = np.random.default_rng(counter_seed)
     ic = Counter(name="ic", rate=i0.flux_now, rng=counting)
     it = Counter(name="it", rate=lambda: i0.flux_now() * scene.share() if shutter.is_open else 0.0, rng=counting)
-    folder = directory if callable(directory) else Path(directory)
-    camera = FrameCamera(name="frelon", directory=folder, image=scene, shape=SHAPE, pixel=physical_pixel)
+    camera = FrameCamera(name="frelon", directory=directory, image=scene, shape=SHAPE, pixel=physical_pixel)
     count_time = Derived(name="count_time", compute=lambda _: camera.exposure_time.get(), units="s", precision=4)
     return Beamline(
         srot=srot,

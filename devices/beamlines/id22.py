@@ -20,7 +20,7 @@ import numpy as np
 from ophyd import Component as Cpt
 from ophyd import Device, Kind
 
-from devices.frontend import FrontEnd, front_end
+from devices.frontend import WithFrontEnd, front_end
 from devices.optics import SILICON_111
 from devices.quantity import Quantity
 from devices.scenes.powder import LanthanumHexaboride, Pattern
@@ -53,10 +53,9 @@ class Capillary(Device):
 
 
 @dataclass(frozen=True)
-class Beamline:
+class Beamline(WithFrontEnd):
     """The devices of a beamline, under the names by which its people call them."""
 
-    front: FrontEnd
     tth: SimulatedMotor
     """The detector arm, deg."""
     omega: SimulatedMotor
@@ -70,16 +69,6 @@ class Beamline:
     """The counter; its name is ``ma``, the multi-analyser stage of which it is one channel."""
     powder: LanthanumHexaboride
     """What the sample is made of: the truth, for comparison only."""
-
-    @property
-    def shutter(self) -> Any:
-        """The fast shutter."""
-        return self.front.shutter
-
-    @property
-    def monitor(self) -> Any:
-        """Counts the beam at each point."""
-        return self.front.monitor
 
     @property
     def motors(self) -> tuple[SimulatedMotor, ...]:

@@ -195,8 +195,7 @@ def simulated_id30(
         return Pose(view(), omega.position, oscillation.get(), i0.relative() if shutter.is_open else 0.0)
 
     scene = Scene([truth], pose, np.random.default_rng(noise_seed), strengths=STRENGTHS)
-    folder = directory if callable(directory) else Path(directory)
-    detector = PhotonCounter(name="eiger", directory=folder, image=scene, shape=SHAPE, pixel=PIXEL, centre=CENTRE)
+    detector = PhotonCounter(name="eiger", directory=directory, image=scene, shape=SHAPE, pixel=PIXEL, centre=CENTRE)
     return Beamline(
         omega=omega,
         kappa=kappa,

@@ -59,7 +59,7 @@ class Indexed:
         ]
 
 
-def peaks(angles: FloatArray, counts: FloatArray, above: float = 12.0) -> list[tuple[int, int]]:
+def peaks(counts: FloatArray, above: float = 12.0) -> list[tuple[int, int]]:
     """Stretches of the pattern that stand above their surroundings by `above` standard deviations.
 
     The background at a point is the median of the 301 around it; a stretch goes on down to half of that height.
@@ -82,7 +82,7 @@ def index(angles: FloatArray, counts: FloatArray, wavelength: float, true_lattic
         There are fewer than three lines, or they are not those of a primitive cubic lattice.
     """
     found = []
-    for first, last in peaks(angles, counts):
+    for first, last in peaks(counts):
         weights = counts[first:last] - min(counts[first], counts[last - 1])
         found.append(float((weights * angles[first:last]).sum() / weights.sum()))
     if len(found) < 3:

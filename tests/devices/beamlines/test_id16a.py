@@ -13,8 +13,6 @@ def test_the_current_decays_with_its_lifetime():
     now[0] = 22.0 * 3600
 
     assert ring.read()["ring_current"]["value"] == pytest.approx(200 / np.e)
-    ring.inject(200.0)
-    assert ring.current.get() == pytest.approx(200.0)
 
 
 def test_the_monochromator_speaks_in_ev_and_follows_bragg(tmp_path):
