@@ -1,7 +1,6 @@
 import h5py
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from bluesky.utils import FailedStatus
 
 from devices.beamlines.id13 import simulated_id13
@@ -13,26 +12,20 @@ def id13(tmp_path):
     return simulated_id13(tmp_path, clock=lambda: 0.0)
 
 
-def documents(plan):
-    found = []
-    RunEngine({})(plan, lambda name, doc: found.append((name, doc)))
-    return found
-
-
 def rows(found, key):
     return [doc["data"][key] for name, doc in found if name == "event"]
 
 
-def test_every_second_line_runs_backwards(id13):
-    found = documents(map_scan(id13, shape=(2, 3), step=0.5, centre=(1.0, 2.0)))
+def test_every_second_line_runs_backwards(id13, scan):
+    found = scan(map_scan(id13, shape=(2, 3), step=0.5, centre=(1.0, 2.0)))
 
     assert rows(found, "nnp2") == pytest.approx([0.5, 1.0, 1.5, 1.5, 1.0, 0.5])
     assert rows(found, "nnp3") == pytest.approx([1.75, 1.75, 1.75, 2.25, 2.25, 2.25])
     np.testing.assert_allclose(rows(found, "stage_translation")[0], [0.5, 1.75, 0.0])
 
 
-def test_a_raster_runs_forwards_only(id13):
-    found = documents(map_scan(id13, shape=(2, 3), step=0.5, snake=False))
+def test_a_raster_runs_forwards_only(id13, scan):
+    found = scan(map_scan(id13, shape=(2, 3), step=0.5, snake=False))
 
     assert rows(found, "nnp2") == pytest.approx([-0.5, 0, 0.5] * 2)
     start = found[0][1]
@@ -40,8 +33,8 @@ def test_a_raster_runs_forwards_only(id13):
     assert (start["shape"], start["motors"], start["num_points"]) == ([2, 3], ["nnp3", "nnp2"], 6)
 
 
-def test_the_plan_tells_what_it_knows_in_esrfs_words(id13):
-    start = documents(map_scan(id13, shape=(2, 5), step=0.25, exposure_time=0.01, techniques=["fluo", "sxdm"]))[0][1]
+def test_the_plan_tells_what_it_knows_in_esrfs_words(id13, scan):
+    start = scan(map_scan(id13, shape=(2, 5), step=0.25, exposure_time=0.01, techniques=["fluo", "sxdm"]))[0][1]
 
     assert start["technique"] == ["fluo", "sxdm"]
     told = {name: start[name] for name in start if name.startswith("FLUO_")}
@@ -57,16 +50,16 @@ def test_the_plan_tells_what_it_knows_in_esrfs_words(id13):
     }
 
 
-def test_metadata_of_the_caller_goes_before_the_plans(id13):
-    start = documents(map_scan(id13, shape=(1, 1), md={"purpose": "alignment", "dataset": "x"}))[0][1]
+def test_metadata_of_the_caller_goes_before_the_plans(id13, scan):
+    start = scan(map_scan(id13, shape=(1, 1), md={"purpose": "alignment", "dataset": "x"}))[0][1]
 
     assert (start["purpose"], start["dataset"]) == ("alignment", "x")
 
 
-def test_afterwards_the_sample_is_back_and_the_shutter_closed(id13):
+def test_afterwards_the_sample_is_back_and_the_shutter_closed(id13, scan):
     id13.nnp2.set(3.0).wait(1)
 
-    documents(map_scan(id13, shape=(2, 2)))
+    scan(map_scan(id13, shape=(2, 2)))
 
     assert id13.nnp2.position == 3.0
     assert not id13.shutter.is_open
@@ -74,7 +67,7 @@ def test_afterwards_the_sample_is_back_and_the_shutter_closed(id13):
         assert file["entry/data/data"].shape == (4, 64, 64)
 
 
-def test_so_it_is_when_a_motor_fails(id13, monkeypatch):
+def test_so_it_is_when_a_motor_fails(id13, monkeypatch, scan):
     moves = []
     move = id13.nnp2.set
 
@@ -84,7 +77,7 @@ def test_so_it_is_when_a_motor_fails(id13, monkeypatch):
 
     monkeypatch.setattr(id13.nnp2, "set", stuck)
     with pytest.raises(FailedStatus):
-        documents(map_scan(id13, shape=(2, 2)))
+        scan(map_scan(id13, shape=(2, 2)))
 
     assert not id13.shutter.is_open
     assert id13.nnp2.position == 0.0

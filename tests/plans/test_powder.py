@@ -1,15 +1,8 @@
 import numpy as np
 import pytest
-from bluesky import RunEngine
 
 from devices.beamlines.id22 import simulated_id22
 from plans.powder import powder_scan
-
-
-def scan(plan):
-    documents = []
-    RunEngine({})(plan, lambda name, doc: documents.append((name, doc)))
-    return documents
 
 
 @pytest.fixture
@@ -17,7 +10,7 @@ def beamline():
     return simulated_id22(clock=lambda: 0.0)
 
 
-def test_each_step_is_an_event_and_the_last_is_not_lost(beamline):
+def test_each_step_is_an_event_and_the_last_is_not_lost(beamline, scan):
     documents = scan(powder_scan(beamline, start=5.4, stop=5.7, step=0.1, count_time=0.2))
 
     found = [doc["data"] for name, doc in documents if name == "event"]
@@ -27,7 +20,7 @@ def test_each_step_is_an_event_and_the_last_is_not_lost(beamline):
     assert beamline.shutter.get() == "closed"
 
 
-def test_the_counts_scatter_as_counts_do(beamline):
+def test_the_counts_scatter_as_counts_do(beamline, scan):
     documents = scan(powder_scan(beamline, start=20.9, stop=21.0, step=0.001))
 
     counts = np.array([doc["data"]["ma_counts"] for name, doc in documents if name == "event"])
@@ -46,7 +39,7 @@ def test_the_counts_scatter_as_counts_do(beamline):
         ({"step": "1"}, "step must be a finite number"),
     ],
 )
-def test_wrong_parameters_are_refused_before_anything_moves(beamline, wrong, said):
+def test_wrong_parameters_are_refused_before_anything_moves(beamline, wrong, said, scan):
     with pytest.raises(ValueError, match=f"powder_scan: .*{said}"):
         scan(powder_scan(beamline, **wrong))
     assert beamline.tth.position == 0.0

@@ -1,7 +1,6 @@
 import h5py
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from bluesky.utils import FailedStatus
 
 from devices.beamlines.id01 import simulated_id01
@@ -13,13 +12,7 @@ def beamline(tmp_path):
     return simulated_id01(tmp_path / "raw", clock=lambda: 0.0)
 
 
-def scan(plan):
-    documents = []
-    RunEngine({})(plan, lambda name, doc: documents.append((name, doc)))
-    return documents
-
-
-def test_the_scan_is_about_where_the_crystal_stood(beamline):
+def test_the_scan_is_about_where_the_crystal_stood(beamline, scan):
     home = beamline.eta.position
     documents = scan(rocking_scan(beamline, width=0.04, points=5, exposure_time=0.05))
 
@@ -44,13 +37,13 @@ def test_the_scan_is_about_where_the_crystal_stood(beamline):
         ({"exposure_time": 1e9}, "andor_exposure_time"),
     ],
 )
-def test_wrong_parameters_are_refused_before_anything_moves(beamline, wrong, said):
+def test_wrong_parameters_are_refused_before_anything_moves(beamline, wrong, said, scan):
     with pytest.raises(ValueError, match=f"rocking_scan: .*{said}"):
         scan(rocking_scan(beamline, **wrong))
     assert beamline.camera.files == []
 
 
-def test_the_crystal_goes_back_even_if_the_shutter_fails(beamline):
+def test_the_crystal_goes_back_even_if_the_shutter_fails(beamline, scan):
     home = beamline.eta.position
     beamline.shutter.choices = ()
     with pytest.raises(FailedStatus):

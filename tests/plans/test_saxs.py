@@ -1,7 +1,6 @@
 import h5py
 import numpy as np
 import pytest
-from bluesky import RunEngine
 from bluesky.utils import FailedStatus
 
 from devices.beamlines.id02 import simulated_id02
@@ -15,18 +14,12 @@ def beamline(tmp_path):
     return simulated_id02(tmp_path / "raw", clock=lambda: 0.0)
 
 
-def scan(plan):
-    documents = []
-    RunEngine({})(plan, lambda name, doc: documents.append((name, doc)))
-    return documents
-
-
 def events(documents, stream):
     (uid,) = (d["uid"] for name, d in documents if name == "descriptor" and d["name"] == stream)
     return [d["data"] for name, d in documents if name == "event" and d["descriptor"] == uid]
 
 
-def test_darks_buffer_and_sample_come_in_their_order(beamline):
+def test_darks_buffer_and_sample_come_in_their_order(beamline, scan):
     documents = scan(saxs_scan(beamline, **SMALL))
 
     assert [e["frame_type"] for e in events(documents, "primary")] == [2, 2, 1, 1, 0, 0, 0]
@@ -36,7 +29,7 @@ def test_darks_buffer_and_sample_come_in_their_order(beamline):
     assert beamline.shutter.get() == "closed"
 
 
-def test_the_curve_is_the_one_event_of_its_stream(beamline):
+def test_the_curve_is_the_one_event_of_its_stream(beamline, scan):
     (reduced,) = events(scan(saxs_scan(beamline, **SMALL)), "reduced")
 
     assert reduced["azimuthal_frames_averaged"] == 3
@@ -45,7 +38,7 @@ def test_the_curve_is_the_one_event_of_its_stream(beamline):
     )
 
 
-def test_the_deviation_is_the_scatter(beamline):
+def test_the_deviation_is_the_scatter(beamline, scan):
     """Over the points, difference to the truth over deviation has a variance of about 1."""
     (reduced,) = events(scan(saxs_scan(beamline, frames=10, buffers=10, darks=20)), "reduced")
 
@@ -57,23 +50,23 @@ def test_the_deviation_is_the_scatter(beamline):
 
 
 @pytest.mark.parametrize("wrong", [{"frames": 0}, {"buffers": 1.5}, {"darks": True}, {"exposure_time": float("nan")}])
-def test_wrong_parameters_are_refused_before_anything_moves(beamline, wrong):
+def test_wrong_parameters_are_refused_before_anything_moves(beamline, wrong, scan):
     with pytest.raises(ValueError, match=f"saxs_scan: {next(iter(wrong))} must be"):
         scan(saxs_scan(beamline, **wrong))
     assert beamline.camera.files == []
 
 
-def test_all_faults_are_told_at_once(beamline):
+def test_all_faults_are_told_at_once(beamline, scan):
     with pytest.raises(ValueError, match="frames.*; darks"):
         scan(saxs_scan(beamline, frames=0, darks=-1))
 
 
-def test_an_exposure_that_the_camera_refuses(beamline):
+def test_an_exposure_that_the_camera_refuses(beamline, scan):
     with pytest.raises(ValueError, match="rayonix_exposure_time: 1000"):
         scan(saxs_scan(beamline, exposure_time=1000.0))
 
 
-def test_a_shutter_that_fails_ends_the_scan_with_the_camera_closed(beamline):
+def test_a_shutter_that_fails_ends_the_scan_with_the_camera_closed(beamline, scan):
     beamline.shutter.choices = ("closed",)
     with pytest.raises(FailedStatus):
         scan(saxs_scan(beamline, **SMALL))

@@ -2,7 +2,6 @@
 
 import warnings
 
-import h5py
 import numpy as np
 import pytest
 
@@ -44,12 +43,6 @@ def test_the_planes_are_one_file(result, told):
     planes = read_planes(result.dataset_file)
     assert [plane.values.shape for plane in planes] == [(72, 128, 128)] * 4
     assert [plane.pixel for plane in planes] == pytest.approx([150e-6, 156.25e-6, 180e-6, 240e-6])
-
-
-@pytest.fixture
-def file(result):
-    with h5py.File(result.dataset_file) as opened:
-        yield opened
 
 
 def test_each_plane_is_an_nxtomo_of_its_own_geometry(file):

@@ -21,12 +21,6 @@ def result(tmp_path_factory):
     return experiment(tmp_path_factory.mktemp("three"), None, 7, lambda done, of: None)
 
 
-@pytest.fixture
-def file(result):
-    with h5py.File(result.dataset_file) as file:
-        yield file
-
-
 def test_all_three_are_valid(result, file):
     report = validate(result.dataset_file)
 
