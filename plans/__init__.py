@@ -9,6 +9,7 @@
 - ``powder``: a powder pattern, step by step
 - ``rocking``: a rocking curve with frames
 - ``mx``: rotation data of a crystal, or of grains
+- ``beamline``: what plans and sessions need of a beamline
 - ``parameters``: what a plan was asked for, checked
 - ``datasets``: numbers for datasets that follow each other
 - ``session``: a beamline, a RunEngine and a writer, put together

@@ -11,13 +11,14 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import Msg
 
 from devices.shutter import CLOSED, OPEN
+from plans.beamline import HasRing, HasShutter
 from plans.parameters import Parameters
 
 MOST_POINTS = 100_000
 """A map of more points than this is taken for a slip of the finger."""
 
 
-class MappingBeamline(Protocol):
+class MappingBeamline(HasShutter, HasRing, Protocol):
     """What a beamline must have to be mapped; :class:`devices.beamlines.id13.Beamline` is one.
 
     All members are devices in bluesky's sense: motors can be set, detectors triggered and staged, and each of the
@@ -43,14 +44,6 @@ class MappingBeamline(Protocol):
     @property
     def detectors(self) -> Sequence[Any]:
         """What takes data at each point."""
-
-    @property
-    def shutter(self) -> Any:
-        """Set to ``open`` or ``closed``."""
-
-    @property
-    def ring(self) -> Any:
-        """The source, whose ``current`` (mA) is read with every point."""
 
 
 def map_scan(

@@ -13,9 +13,10 @@ import numpy as np
 from bluesky.utils import Msg
 
 from devices.shutter import CLOSED, OPEN
+from plans.beamline import HasRing, HasShutter
 
 
-class MrtBeamline(Protocol):
+class MrtBeamline(HasShutter, HasRing, Protocol):
     """What a beamline must have to irradiate; :class:`devices.beamlines.id17.Beamline` is one."""
 
     @property
@@ -29,10 +30,6 @@ class MrtBeamline(Protocol):
     @property
     def gonior(self) -> Any:
         """Rotation of the sample, deg."""
-
-    @property
-    def shutter(self) -> Any:
-        """Set to ``open`` or ``closed``."""
 
     @property
     def chambers(self) -> Any:
@@ -49,10 +46,6 @@ class MrtBeamline(Protocol):
     @property
     def cross(self) -> Any:
         """A soft signal that counts the directions."""
-
-    @property
-    def ring(self) -> Any:
-        """The source, whose ``current`` (mA) is read with every event."""
 
 
 def mrt_irradiation(

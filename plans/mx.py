@@ -12,13 +12,14 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import Msg
 
 from devices.shutter import CLOSED, OPEN
+from plans.beamline import HasRing, HasShutter
 from plans.parameters import Parameters
 
 MOST_FRAMES = 100_000
 """A scan of more frames than this is taken for a slip of the finger."""
 
 
-class RotationBeamline(Protocol):
+class RotationBeamline(HasShutter, HasRing, Protocol):
     """What a beamline must have to turn a crystal; :class:`devices.beamlines.id30.Beamline` is one."""
 
     @property
@@ -32,14 +33,6 @@ class RotationBeamline(Protocol):
     @property
     def detector(self) -> Any:
         """Detector with a settable ``exposure_time`` and a ``frame_time`` (s)."""
-
-    @property
-    def shutter(self) -> Any:
-        """Set to ``open`` or ``closed``."""
-
-    @property
-    def ring(self) -> Any:
-        """The source, whose ``current`` (mA) is read with every frame."""
 
 
 def rotation_scan(
@@ -116,11 +109,11 @@ def rotation_scan(
             yield from bps.mv(omega, start_angle + frame * oscillation)
             yield from bps.trigger_and_read([detector, omega, beamline.ring.current])
 
-    def make_safe() -> Generator[Msg, Any, None]:
+    def close() -> Generator[Msg, Any, None]:
         yield from bps.mv(beamline.shutter, CLOSED)
 
     # The detector is staged within the run, so that its file is closed when the run's end is told.
-    return (yield from bpp.run_wrapper(bpp.finalize_wrapper(staged(), make_safe), md=metadata))
+    return (yield from bpp.run_wrapper(bpp.finalize_wrapper(staged(), close), md=metadata))
 
 
 def _mx_variables(frames: int, start_angle: float, oscillation: float) -> dict[str, Any]:

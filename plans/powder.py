@@ -12,13 +12,14 @@ import numpy as np
 from bluesky.utils import Msg
 
 from devices.shutter import CLOSED, OPEN
+from plans.beamline import HasMonitor, HasShutter
 from plans.parameters import Parameters
 
 MOST_POINTS = 200_000
 """A scan of more points than this is taken for a slip of the finger."""
 
 
-class PowderBeamline(Protocol):
+class PowderBeamline(HasMonitor, HasShutter, Protocol):
     """What a beamline must have to be scanned; :class:`devices.beamlines.id22.Beamline` is one.
 
     All members are devices in bluesky's sense.
@@ -31,14 +32,6 @@ class PowderBeamline(Protocol):
     @property
     def analyser(self) -> Any:
         """The counter on it; has a settable ``exposure_time`` (s)."""
-
-    @property
-    def monitor(self) -> Any:
-        """Counts the beam; has a settable ``exposure_time`` (s)."""
-
-    @property
-    def shutter(self) -> Any:
-        """Set to ``open`` or ``closed``."""
 
 
 def powder_scan(

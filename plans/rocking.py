@@ -11,10 +11,11 @@ import numpy as np
 from bluesky.utils import Msg
 
 from devices.shutter import CLOSED, OPEN
+from plans.beamline import HasCamera, HasMonitor, HasShutter
 from plans.parameters import Parameters
 
 
-class RockingBeamline(Protocol):
+class RockingBeamline(HasCamera, HasMonitor, HasShutter, Protocol):
     """What a beamline must have to be scanned; :class:`devices.beamlines.id01.Beamline` is one.
 
     All members are devices in bluesky's sense.
@@ -23,18 +24,6 @@ class RockingBeamline(Protocol):
     @property
     def eta(self) -> Any:
         """Angle of incidence, deg."""
-
-    @property
-    def camera(self) -> Any:
-        """Camera with a settable ``exposure_time`` (s) and a data key for its frames."""
-
-    @property
-    def monitor(self) -> Any:
-        """Counts the beam; has a settable ``exposure_time`` (s)."""
-
-    @property
-    def shutter(self) -> Any:
-        """Set to ``open`` or ``closed``."""
 
 
 def rocking_scan(

@@ -11,21 +11,18 @@ from bluesky.utils import Msg
 
 from devices.azimuthal import BUFFER, DARK, SAMPLE
 from devices.shutter import CLOSED, OPEN
+from plans.beamline import HasCamera, HasMonitor, HasRing, HasShutter
 from plans.parameters import Parameters
 
 REDUCED = "reduced"
 """The stream of the curve."""
 
 
-class SaxsBeamline(Protocol):
+class SaxsBeamline(HasCamera, HasMonitor, HasShutter, HasRing, Protocol):
     """What a beamline must have to be scanned; :class:`devices.beamlines.id02.Beamline` is one.
 
     All members are devices in bluesky's sense.
     """
-
-    @property
-    def camera(self) -> Any:
-        """Camera with a settable ``exposure_time`` (s) and a data key for its frames."""
 
     @property
     def azimuthal(self) -> Any:
@@ -36,20 +33,8 @@ class SaxsBeamline(Protocol):
         """Has ``content``, which is set to ``sample`` or ``buffer``."""
 
     @property
-    def monitor(self) -> Any:
-        """Counts the beam; has a settable ``exposure_time`` (s)."""
-
-    @property
-    def shutter(self) -> Any:
-        """Set to ``open`` or ``closed``."""
-
-    @property
     def frame_type(self) -> Any:
         """A soft signal that says what a frame is."""
-
-    @property
-    def ring(self) -> Any:
-        """The source, whose ``current`` (mA) is read with every frame."""
 
 
 def saxs_scan(
@@ -130,11 +115,11 @@ def saxs_scan(
         yield from bps.checkpoint()
         yield from bps.trigger_and_read([beamline.azimuthal], name=REDUCED)
 
-    # Before the run, so that the descriptors have the new times.
-    yield from bps.mv(camera.exposure_time, float(seconds), monitor.exposure_time, float(seconds))
-
     def close() -> Generator[Msg, Any, None]:
         yield from bps.mv(beamline.shutter, CLOSED)
+
+    # Before the run, so that the descriptors have the new times.
+    yield from bps.mv(camera.exposure_time, float(seconds), monitor.exposure_time, float(seconds))
 
     # The camera is staged within the run, so that its file is closed when the run's end is told.
     return (yield from bpp.run_wrapper(bpp.finalize_wrapper(staged(), close), md=metadata))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
@@ -17,22 +17,11 @@ from devices.baseline import baseline_for
 from devices.channels.tango_server import TangoServer
 from devices.signals import signals_of
 from nexus_callbacks import NexusWriter
+from plans.beamline import Beamline
 from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
 
 DATA_ROOT = "NEXUS_CALLBACKS_DATA"
 """The environment variable that names the folder of the data; ``./data`` without it."""
-
-
-class Beamline(Protocol):
-    """What a beamline offers beside its devices; a simulated one may have ``tango``, signals by their addresses."""
-
-    @property
-    def baseline(self) -> list[Any]:
-        """What is read once before and once after a scan."""
-
-    @property
-    def devices(self) -> list[Any]:
-        """Everything that can stand in a document."""
 
 
 AnyBeamline = TypeVar("AnyBeamline", bound=Beamline)

@@ -13,6 +13,7 @@ from bluesky.utils import Msg
 from numpy.typing import NDArray
 
 from devices.shutter import CLOSED, OPEN
+from plans.beamline import HasRing, HasShutter
 from plans.parameters import Parameters
 
 PROJECTION, FLAT, DARK = 0, 1, 2
@@ -22,7 +23,7 @@ MOST_FRAMES = 100_000
 """A scan of more frames than this is taken for a slip of the finger."""
 
 
-class TomoBeamline(Protocol):
+class TomoBeamline(HasShutter, HasRing, Protocol):
     """What a beamline must have to be scanned; :class:`devices.beamlines.id16a.Beamline` is one.
 
     All members are devices in bluesky's sense: `srot`, `sy` and `shutter` can be set, `camera` triggered and staged.
@@ -45,20 +46,12 @@ class TomoBeamline(Protocol):
         """Camera with a settable ``exposure_time`` (s) and a data key for its frames, ``image_key``."""
 
     @property
-    def shutter(self) -> Any:
-        """Set to ``open`` or ``closed``."""
-
-    @property
     def image_key(self) -> Any:
         """A soft signal that says what a frame is."""
 
     @property
     def count_time(self) -> Any:
         """A signal that says how long a frame was exposed, s."""
-
-    @property
-    def ring(self) -> Any:
-        """The source, whose ``current`` (mA) is read with every frame."""
 
 
 def tomo_scan(
