@@ -3,6 +3,7 @@
 - ``demo``: what a demo is, and what it gives back
 - ``acquire``: one plan on a simulated beamline, from a session's metadata to complete files; a demo's ``run``
 - ``generic``: a map of the beam, by a scan of three axes
+- ``measurement``: what is measured before and after a scan, with bluesky's own ``count``
 - ``tomo``: tomography of a grain of iron and gold
 - ``holotomo``: phase from four planes, and a slice of it
 - ``fluo``, ``sxdm``, ``ptycho``: a gold film at a nanofocus beamline, mapped for each of the three techniques

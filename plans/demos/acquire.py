@@ -80,6 +80,8 @@ class Experiment:
     metadata: Mapping[str, Any]
     truth: Callable[[Any], Any]
     runs: int = 1
+    tick: float = 0.02
+    """Seconds from one look at the beamline's clock to the next."""
 
     def __call__(self, directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
         """Write everything below `directory`; the same seed gives the same data.
@@ -90,7 +92,7 @@ class Experiment:
             The profile is faulty or the directory cannot be written; nothing was scanned.
         """
         # A clock that ticks by itself: the machine current, and with it the noise, is that of the seed alone.
-        clock = itertools.count(0.0, 0.02).__next__
+        clock = itertools.count(0.0, self.tick).__next__
         return acquire(
             self.technique,
             partial(self.make, seed=seed, clock=clock),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Generator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,9 @@ from numpy.typing import NDArray
 
 from devices.beamlines.id16a import Beamline, simulated_id16a
 from devices.shutter import CLOSED, OPEN
-from plans.demos.acquire import acquire
+from plans.demos.acquire import Experiment
 from plans.demos.canvas import canvas
-from plans.demos.demo import Demo, DemoResult, Progress
+from plans.demos.demo import Demo
 
 METADATA = {"proposal": "ma2210", "beamline": "id16a", "sample": "empty_beam", "dataset": "watch"}
 """What a session at the beamline sets in ``RE.md``."""
@@ -39,26 +37,6 @@ def watch(beamline: Beamline) -> Generator[Msg, Any, Any]:
         return (yield from bp.count([beamline.it, beamline.ring.current], POINTS))
 
     return (yield from bpp.finalize_wrapper(counting(), bps.mv(beamline.shutter, CLOSED)))
-
-
-def run(directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
-    """Watch the beam for a while and write it below `directory`: dataset file, master file.
-
-    Raises
-    ------
-    FaultError
-        The profile is faulty or the directory cannot be written; nothing was measured.
-    """
-    return acquire(
-        "measurement",
-        partial(simulated_id16a, seed=seed, clock=itertools.count(0.0, STEP).__next__),
-        watch,
-        directory=directory,
-        profile=profile,
-        metadata=METADATA,
-        progress=progress,
-        truth=lambda beamline: beamline.ring.lifetime.get(),
-    )
 
 
 @dataclass(frozen=True)
@@ -123,6 +101,8 @@ def _draw(path: Path, found: Drift) -> None:
 DEMO = Demo(
     technique="measurement",
     title="What is measured before and after every scan, at a simulated ID16A",
-    run=run,
+    run=Experiment(
+        "measurement", simulated_id16a, watch, METADATA, lambda beamline: beamline.ring.lifetime.get(), tick=STEP
+    ),
     analyse=analyse,
 )
