@@ -1,50 +1,80 @@
-"""Every ```python block of the Markdown pages runs, those of one page in one namespace, in an empty folder.
+"""The Markdown pages do what they say: all blocks of one page in order, in one namespace and one empty folder.
 
-A block after ``<!-- no-run: reason -->`` is left out. A block of ``>>>`` lines is a doctest.
+- ```python runs; a block of ``>>>`` lines is a doctest.
+- ```console is a session: a line ``$ nexus-callbacks …`` runs, and what follows it is what it prints (as in a doctest,
+  ``...`` stands for anything). A command without lines after it may print anything, but must not fail.
+- Any block after ``<!-- file: PATH -->`` is written to that file.
+
+A block after ``<!-- no-run: reason -->`` is left out.
 """
 
 import doctest
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from typer.testing import CliRunner
+
+from nexus_callbacks.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NO_RUN = re.compile(r"<!--\s*no-run:\s*(\S.*?)\s*-->", re.DOTALL)
+FILE = re.compile(r"<!--\s*file:\s*(\S+)\s*-->")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def blocks(markdown):
-    """(line, code) of each block that is to run; line 1 is the first of the page."""
-    before = None
+    """(line, language, file, text) of each block that is to run or to be written; line 1 is the first of the page."""
+    before = ""
     for token in MarkdownIt().parse(markdown):
-        python = token.type == "fence" and token.info.split()[:1] == ["python"]
-        if python and not (before and NO_RUN.search(before)):
-            yield token.map[0] + 2, token.content
+        if token.type == "fence" and not NO_RUN.search(before):
+            language = (token.info.split() or [""])[0]
+            file = FILE.search(before)
+            if file or language in ("python", "console"):
+                yield token.map[0] + 2, language, file and file.group(1), token.content
         if token.type in ("fence", "html_block", "inline"):
-            before = token.content if token.type == "html_block" else None
+            before = token.content if token.type == "html_block" else ""
 
 
-def run(path, line, code, namespace):
-    if code.lstrip().startswith(">>>"):
+def run(path, block, namespace):
+    line, language, file, text = block
+    if file:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(text, "utf-8")
+    elif language == "console":
+        for command, printed in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
+            shell(command, printed)
+    elif text.lstrip().startswith(">>>"):
         told = []
-        test = doctest.DocTestParser().get_doctest(code, namespace, path.name, str(path), line - 1)
+        test = doctest.DocTestParser().get_doctest(text, namespace, path.name, str(path), line - 1)
         doctest.DocTestRunner(optionflags=FLAGS).run(test, out=told.append, clear_globs=False)
         assert not told, "".join(told)
         namespace.update(test.globs)
     else:
         # Empty lines first, so that a traceback names the line of the page.
-        exec(compile("\n" * (line - 1) + code, str(path), "exec"), namespace)
+        exec(compile("\n" * (line - 1) + text, str(path), "exec"), namespace)
+
+
+def shell(command, printed):
+    """Run one command as from a terminal of 100 columns, and compare what it prints."""
+    program, *arguments = shlex.split(command)
+    assert program == "nexus-callbacks", command
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "100"})
+    if printed:
+        assert doctest.OutputChecker().check_output(printed, done.output, FLAGS), f"{command}\n{done.output}"
+    else:
+        assert done.exit_code == 0, f"{command}\n{done.output}"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_python_of_a_page_runs(path, tmp_path, monkeypatch):
+def test_a_page_does_what_it_says(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
-    for line, code in blocks(path.read_text(encoding="utf-8")):
-        run(path, line, code, namespace)
+    for block in blocks(path.read_text(encoding="utf-8")):
+        run(path, block, namespace)
 
 
 PAGE = """\
@@ -61,14 +91,30 @@ raise RuntimeError
 >>> x
 2
 ```
+<!-- file: mine/profile.yml -->
+```yaml
+definitions: [base]
+```
+```console
+$ nexus-callbacks coverage --profile mine
+runs without a technique: 7 of 7 variables have a source
+...
+$ nexus-callbacks coverage --profile yours
+```
 """
 
 
-def test_the_runner_itself():
-    found = list(blocks(PAGE))
-    assert [line for line, _ in found] == [2, 11]
+def test_the_runner_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    python, example, file, console = found = list(blocks(PAGE))
+    assert [line for line, *_ in found] == [2, 11, 16, 19]
     namespace = {}
-    run(Path("page.md"), *found[0], namespace)
+    run(Path("page.md"), python, namespace)
     assert namespace["x"] == 1
     with pytest.raises(AssertionError, match=r"Expected:\s+2\s+Got:\s+1"):
-        run(Path("page.md"), *found[1], namespace)
+        run(Path("page.md"), example, namespace)
+    run(Path("page.md"), file, namespace)
+    with pytest.raises(AssertionError, match="--profile yours"):
+        run(Path("page.md"), console, namespace)
+    with pytest.raises(AssertionError, match="7 of 7"):
+        shell("nexus-callbacks coverage --profile mine", "something else\n")
