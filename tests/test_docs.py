@@ -17,7 +17,11 @@ import pytest
 from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
+from nexus_callbacks.beamline import conversions, naming, sources
+from nexus_callbacks.beamline.profile import Profile
+from nexus_callbacks.beamline.typed import Axis, Files, Read, RunRule, Spec
 from nexus_callbacks.cli import app
+from nexus_callbacks.recipes import Recipes
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -75,6 +79,49 @@ def test_a_page_does_what_it_says(path, tmp_path, monkeypatch):
     namespace = {"__name__": "__main__"}
     for block in blocks(path.read_text(encoding="utf-8")):
         run(path, block, namespace)
+
+
+LINK = re.compile(r"\]\(([^)\s#]*)(?:#([^)\s]+))?\)")
+READ = [*PAGES, *ROOT.glob("*.md"), *(ROOT / "tutorials").glob("*.md")]
+
+
+@pytest.mark.parametrize("path", sorted(set(READ)), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_links_of_a_page_lead_somewhere(path):
+    for target, heading in LINK.findall(path.read_text("utf-8")):
+        if "://" in target:
+            continue
+        there = path.parent / target if target else path
+        assert there.exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings], heading
+
+
+PROFILE = (ROOT / "docs" / "profile.md").read_text("utf-8")
+MODELS = (Profile, Files, Read, RunRule, Spec, Axis)
+KEYS = {field.alias or name for each in MODELS for name, field in each.model_fields.items()}
+WORDS = {*KEYS, *conversions.NAMES, *sources.SCHEMES, *sources.FACTS, *naming.PLACEHOLDERS}
+EXAMPLES = [token for token in MarkdownIt().parse(PROFILE) if token.type == "fence" and token.info == "yaml"]
+
+
+def test_the_page_on_profiles_names_all_that_can_be_typed():
+    tables = " ".join(line for line in PROFILE.splitlines() if line.startswith("|"))
+    prose = PROFILE.partition("## Files and runs")[2]  # Placeholders are named there.
+    named = {*re.findall(r"`(\w+)`", tables + prose)}
+    assert sorted(WORDS - named) == []
+
+
+def test_the_tables_of_the_page_on_profiles_name_nothing_else():
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", PROFILE, re.MULTILINE)
+    assert len(rows) > 30
+    assert sorted({word for row in rows for word in re.findall(r"\w+", row)} - WORDS) == []
+
+
+@pytest.mark.parametrize("token", EXAMPLES[2:], ids=lambda token: f"line {token.map[0] + 2}")
+def test_the_examples_of_the_page_on_profiles_are_sound(token, tmp_path):
+    """The first two are files that the page itself uses, one of them faulty."""
+    (tmp_path / "profile.yml").write_text(f"definitions: [esrf]\n{token.content}", "utf-8")
+    Recipes(tmp_path)
 
 
 PAGE = """\
