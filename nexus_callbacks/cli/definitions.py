@@ -234,7 +234,9 @@ def _checked(file: Path, beside: Group | None) -> list[Finding]:
     if (name := str(file)) in techniques.names():
         file = techniques.definition_path(name)
         if beside is None and name not in (techniques.ESRF, "base"):
-            beside = merge(read_definition(techniques.ESRF))  # What ships besides these two is made to be merged with it.
+            beside = merge(
+                read_definition(techniques.ESRF)
+            )  # What ships besides these two is made to be merged with it.
     if not nxdl_xml.is_nxdl(file):
         return check_file(file, release.installed(), beside)
     try:
