@@ -17,10 +17,12 @@ import pytest
 from markdown_it import MarkdownIt
 from typer.testing import CliRunner
 
+from nexus_callbacks import demos
 from nexus_callbacks.beamline import conversions, naming, sources
 from nexus_callbacks.beamline.profile import Profile
 from nexus_callbacks.beamline.typed import Axis, Files, Read, RunRule, Spec
 from nexus_callbacks.cli import app
+from nexus_callbacks.cli.definitions import summary
 from nexus_callbacks.recipes import Recipes
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +97,26 @@ def test_the_links_of_a_page_lead_somewhere(path):
         if heading:
             headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.MULTILINE)
             assert heading in [re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings], heading
+
+
+def test_every_demo_is_named_where_people_begin():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert [name for name in demos.names() if f"`{name}`" not in readme] == []
+
+
+def test_the_tables_of_techniques_are_those_of_the_definitions_and_profiles():
+    text = (ROOT / "docs" / "techniques.md").read_text("utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
+    what = {row[0].strip("`"): row for row in rows if len(row) == 7}
+    filled = {row[0].strip("`"): row for row in rows if len(row) == 4}
+    assert set(what) == {*filled, "measurement"} == set(demos.names())
+    for name, row in filled.items():
+        shape, beamline = what[name][3:5]
+        assert shape.partition(",")[0].partition(";")[0] == (summary(name).application or "none"), name
+        claim = Recipes(ROOT / "profiles" / beamline).claims()[name]
+        assert f"of {claim.total}" in row[1], name
 
 
 PROFILE = (ROOT / "docs" / "profile.md").read_text("utf-8")
