@@ -90,9 +90,11 @@ def analyse(dataset_file: Path, picture: Path | None, truth: float) -> Drift:
             name: (_number(before[name]), _number(after[name]), str(after[name].attrs.get("units", "")))
             for name in names
         }
+        # The device's own reading: SR_Current comes by Tango, which need not be installed.
+        current = _number(after["ring_current"]) / _number(before["ring_current"])
         columns = measurement["ring_current"][()], measurement["it_counts"][()].astype(float)
-    current, flux = values["SR_Current"], values["i0"]
-    found = Drift(values, float(np.log(flux[1] / flux[0]) / np.log(current[1] / current[0])), columns)
+    flux = values["i0"]
+    found = Drift(values, float(np.log(flux[1] / flux[0]) / np.log(current)), columns)
     if picture is not None:
         _draw(picture, found)
     return found
