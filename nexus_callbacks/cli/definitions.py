@@ -113,7 +113,7 @@ def list_definitions(
         rows, found = _applications() if nexus else _shipped()
     except FaultError as error:
         refuse(error)
-    table = Table(box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows[1:]:
