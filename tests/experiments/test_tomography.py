@@ -131,7 +131,7 @@ def test_what_is_measured_before_and_after_the_scan_stands_beside_the_columns(fi
         assert group["iC"].attrs["units"] == "A"
         assert "it" not in group, "nothing measures it"
     assert measurement["final/i0"][()] < measurement["initial/i0"][()], "the machine current decays"
-    assert measurement["initial"].get("vacuum", getlink=True).path == "/entry/sample/environment/sensors/value"
+    assert measurement["initial"].get("vacuum", getlink=True).path == "/entry/sample/vacuum/sensor/value"
     assert measurement["final/vacuum"][()] == pytest.approx(2.4e-7, rel=0.2)
     assert measurement["final/vacuum"].attrs["units"] == "mbar"
 
