@@ -14,6 +14,7 @@ from ophyd.sim import SynSignal
 from devices.quantity import Quantity
 from nexus_callbacks import NexusWriter, coverage, hdf5, open_live, replay, validate
 from nexus_callbacks.datasets import Target
+from nexus_callbacks.files.content import Content
 from nexus_callbacks.files.writer import Writer
 from nexus_callbacks.journal.recovery import recover_from
 from nexus_callbacks.journal.spool import Spool
@@ -371,6 +372,37 @@ def test_what_a_device_says_of_itself_never_costs_the_definitions_field(session,
     with h5py.File(path) as file:
         assert file["entry/instrument/xia/data"].shape == (POINTS, CHANNELS)
         assert soft(file, "entry/measurement/mca") is None
+
+
+@pytest.mark.unreadable("HDF5 refuses a column")
+def test_a_column_that_hdf5_refuses_in_mid_run_is_accounted_for(session, documents, tmp_path, monkeypatch):
+    append = Content.append
+
+    def refuse(content, path, rows, attributes, start, **rest):
+        if path == SHARED["mca"] and start >= 3:
+            raise ValueError("not this one")
+        append(content, path, rows, attributes, start, **rest)
+
+    monkeypatch.setattr(Content, "append", refuse)
+    path = tmp_path / "refused.h5"
+    path.write_bytes(hdf5.skeleton("entry"))
+    run, told = Run(Writer(path), Recipes(session.profile).recipe(documents[0][1], path), print), []
+    run._tell = told.append
+    for name, doc in documents:
+        run.feed(name, doc)
+        if name == "event" and doc["seq_num"] == 3:
+            run.write_rows()
+    assert [each for each in told if "not this one" in each] == [
+        f"refused.h5: {SHARED['mca']}: cannot be written from row 3 on: not this one"
+    ]
+    with h5py.File(path) as file:
+        assert file["entry/measurement/mca"].shape == file[SHARED["mca"]].shape == (3, CHANNELS), "what was there"
+        assert file["entry/sample/angle"].shape == (POINTS,)
+        assert file.attrs["state"] == "complete"
+        assert "plot" not in file["entry"], "no plot of a part"
+    found = {outcome.variable: outcome for outcome in coverage(path)["entry"].outcomes}["spectra"]
+    assert not found.filled
+    assert "not this one" in found.reason
 
 
 def test_units_that_change_in_mid_run_are_those_of_neither(session, documents, tmp_path):
