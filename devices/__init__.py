@@ -12,6 +12,7 @@
 - ``spectrometer``: a fluorescence detector, whose spectra go with the events
 - ``nanofocus``: focus, sample stage, diodes and detector arm of a nanofocus beamline
 - ``detectors``: a camera that writes its frames itself
+- ``diffraction``: a pair of silicon crystals, a photon-counting detector, the focused beam, what is known of a crystal
 - ``radiotherapy``: collimator, ion chambers, film and goniometer of microbeam radiation therapy
 - ``signals``: what devices say of their signals before a scan
 - ``baseline``: what a profile wants of control systems, read over ``channels`` (Tango, EPICS)

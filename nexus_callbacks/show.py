@@ -14,7 +14,7 @@ from rich.tree import Tree
 from nexus_callbacks.beamline.prospects import Prospect
 from nexus_callbacks.definitions import nxdl
 from nexus_callbacks.definitions.definition import Field, Group, Link
-from nexus_callbacks.layout.coverage import Coverage
+from nexus_callbacks.layout.coverage import UNTOLD, Coverage
 
 LONG = 30
 """A group with more members than this shows its first ones and their number."""
@@ -139,6 +139,13 @@ def coverage(found: Coverage, console: Console, every: bool = False) -> None:
     style = "bold red" if missing else "green"
     console.print(f"mandatory variables missing: {', '.join(missing) or 'none'}", style=style, markup=False)
     rows = [o for o in found.outcomes if every or not o.filled or o.reason or (o.filled and o.deprecated)]
+    # A profile names what all of its plans may tell; what this one had no word for would hide the rest.
+    untold = [] if every else [o for o in rows if not o.filled and not o.mandatory and o.reason.startswith(UNTOLD)]
+    if untold:
+        names = ", ".join(o.variable for o in untold[:3]) + (", …" if len(untold) > 3 else "")
+        told = f"{len(untold)} more may stand in the start document, this run's has them not: {names}"
+        console.print(told + (" (--all lists them)" if len(untold) > 3 else ""), soft_wrap=True, markup=False)
+    rows = [o for o in rows if o not in untold]
     if not rows:
         return
     # Names are the point of the table: they are folded where the terminal is narrow, never cut.

@@ -2,6 +2,7 @@
 
 - ``generic``: a scan of up to three axes, step by step or in motion
 - ``tomo``: a tomography scan: darks, flats, projections
+- ``holotomo``: a tomography in each of up to four planes
 - ``mapping``: a map of a sample: fluorescence, diffraction, ptychography
 - ``mrt``: microbeam radiation therapy
 - ``saxs``: small-angle scattering: darks, buffer, sample

@@ -16,7 +16,7 @@ import numpy as np
 from bluesky.utils import Msg
 from numpy.typing import NDArray
 
-from plans.parameters import refused
+from plans.parameters import Parameters
 
 MODES = {"step": "step_by_step", "continuous": "continuous"}
 """What may be typed, and what ESRF's ``scanType`` calls it (icat-esrf-definitions 3.8.0)."""
@@ -177,47 +177,48 @@ def _talks_variables(axes: Sequence[ScanAxis], dwell_time: float | None, mode: s
 
 def _checked(detectors: Sequence[Any], axes: Sequence[Any], dwell_time: Any, mode: str) -> list[ScanAxis]:
     """The axes; raises one ValueError with every fault of the parameters."""
-    found, faults = _checked_axes(axes)
+    asked = Parameters("generic_scan")
+    found = _checked_axes(axes, asked)
     if not detectors:
-        faults.append("name at least one detector")
+        asked.faults.append("name at least one detector")
     if mode not in MODES:
-        faults.append(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+        asked.faults.append(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     if dwell_time is not None or mode == "continuous":
         if not _is_number(dwell_time) or dwell_time <= 0:
-            faults.append(f"dwell_time must be a number of seconds above 0, not {dwell_time!r}")
+            asked.faults.append(f"dwell_time must be a number of seconds above 0, not {dwell_time!r}")
         elif not any(hasattr(detector, "exposure_time") for detector in detectors):
-            faults.append("no detector has an exposure_time to set the dwell_time on")
+            asked.faults.append("no detector has an exposure_time to set the dwell_time on")
     if mode == "continuous" and found:
         fast = found[-1]
         if fast.points < 2 or fast.start == fast.stop:
-            faults.append(f"{fast.device.name}: a continuous line needs two points at two places, at the least")
+            asked.faults.append(f"{fast.device.name}: a continuous line needs two points at two places, at the least")
         if not hasattr(fast.device, "velocity"):
-            faults.append(f"{fast.device.name} has no velocity to set: scan it in mode 'step'")
-    if faults:
-        raise ValueError("generic_scan: " + "; ".join(faults))
+            asked.faults.append(f"{fast.device.name} has no velocity to set: scan it in mode 'step'")
+    asked.settle()
     return found
 
 
-def _checked_axes(axes: Sequence[Any]) -> tuple[list[ScanAxis], list[str]]:
-    """The axes that are good, and what is wrong with the others."""
+def _checked_axes(axes: Sequence[Any], asked: Parameters) -> list[ScanAxis]:
+    """The axes that are good; what is wrong with the others is a fault."""
     groups = [axes[i : i + 4] for i in range(0, len(axes), 4)]
     if not 1 <= len(groups) <= MOST_AXES or len(axes) % 4:
-        return [], [f"give axis, start, stop, points for one to {MOST_AXES} axes"]
-    found, faults = [], []
+        asked.faults.append(f"give axis, start, stop, points for one to {MOST_AXES} axes")
+        return []
+    found = []
     for device, start, stop, points in groups:
         name = getattr(device, "name", repr(device))
-        if not isinstance(points, numbers.Integral) or isinstance(points, bool) or points < 1:
-            faults.append(f"{name}: points must be a whole number above 0, not {points!r}")
-        elif not (_is_number(start) and _is_number(stop)):
-            faults.append(f"{name}: start and stop must be finite numbers, not {start!r} and {stop!r}")
-        else:
+        before = len(asked.faults)
+        asked.whole(1, **{f"{name}: points": points})
+        asked.real(**{f"{name}: start": start, f"{name}: stop": stop})
+        if len(asked.faults) == before:
             found.append(ScanAxis(device, float(start), float(stop), int(points)))
-            faults += refused(device, start, stop) if hasattr(device, "check_value") else []
+            if hasattr(device, "check_value"):
+                asked.refused(device, start, stop)
     if len({id(axis.device) for axis in found}) < len(found):
-        faults.append("an axis is named twice")
+        asked.faults.append("an axis is named twice")
     if math.prod(axis.points for axis in found) > MOST_POINTS:
-        faults.append(f"more than {MOST_POINTS} points")
-    return found, faults
+        asked.faults.append(f"more than {MOST_POINTS} points")
+    return found
 
 
 def _is_number(value: Any) -> bool:

@@ -8,6 +8,7 @@
 - ``spheres``: small-angle scattering of spheres in water
 - ``powder``: the diffraction pattern of a powder
 - ``mosaic``: a crystal of tilted blocks, seen through an X-ray lens
+- ``crystal``: spots of crystals that turn in the beam
 - ``fluorescence``: what an energy-dispersive detector sees of a thin sample
 - ``nanobeam``: a film of grains in a coherent, focused beam: diffraction near a Bragg peak
 - ``microbeams``: the dose that an array of microbeams leaves in water

@@ -74,8 +74,9 @@ def _vector(value: Any) -> tuple[float, ...]:
     if isinstance(value, tuple):
         return value
     numbers = isinstance(value, list) and all(isinstance(n, int | float) and not isinstance(n, bool) for n in value)
-    if not numbers or len(value) != 3 or not all(map(math.isfinite, value)):
-        raise _fault(f"expected three numbers, got {value!r}", "write [x, y, z], for example [0, 0, 1]")
+    # Of larger ones no length can be worked out; NaN compares with nothing.
+    if not numbers or len(value) != 3 or not all(abs(n) < 1e150 for n in value):
+        raise _fault(f"expected three numbers, got {value!s:.80}", "write [x, y, z], for example [0, 0, 1]")
     return tuple(map(float, value))
 
 

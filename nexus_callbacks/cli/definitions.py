@@ -113,7 +113,7 @@ def list_definitions(
         rows, found = _applications() if nexus else _shipped()
     except FaultError as error:
         refuse(error)
-    table = Table(box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows[1:]:
@@ -231,8 +231,12 @@ def check_definitions(
 
 
 def _checked(file: Path, beside: Group | None) -> list[Finding]:
-    if str(file) in techniques.names():
-        file = techniques.definition_path(str(file))
+    if (name := str(file)) in techniques.names():
+        file = techniques.definition_path(name)
+        if beside is None and name not in (techniques.ESRF, "base"):
+            beside = merge(
+                read_definition(techniques.ESRF)
+            )  # What ships besides these two is made to be merged with it.
     if not nxdl_xml.is_nxdl(file):
         return check_file(file, release.installed(), beside)
     try:

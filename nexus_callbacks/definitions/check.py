@@ -150,9 +150,8 @@ def _links(tree: Group, beside: Group | None) -> Iterator[Finding]:
         if target in every or _through(target, every):
             continue
         near = _nearest(target, [known for known in every if known != path])
-        remedy = (
-            f"did you mean /{near}?" if near else "link to a path of this definition, or name the other one that has it"
-        )
+        elsewhere = "link to a path of this definition, or name the one it will be merged with: --beside esrf"
+        remedy = f"did you mean /{near}?" if near else elsewhere
         message = f"the link {path} leads to /{target}, where nothing is"
         yield Finding("error", "link to nowhere", path, Fault(message, node.place, remedy))
 

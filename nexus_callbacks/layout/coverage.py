@@ -16,6 +16,8 @@ from nexus_callbacks.definitions.definition import Group
 
 NOTE = "nexus_callbacks/coverage"
 """Path of the note below its entry."""
+UNTOLD = "the start document has no "
+"""How the reason begins where a plan did not tell what the profile would take from it."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from plans.demos.picture import new_figure
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of matplotlib's; sizes in inches of 100 pixels.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed; the message names the extra that brings it.
+    """
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415  it comes with an extra
+    except ImportError as error:
+        raise ImportError('the picture needs matplotlib: pip install "nexus-callbacks[demo]"') from error
+    return Figure(figsize=(width, height), dpi=100, layout="constrained")
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from devices.beamlines.id16a import Beamline, pinhole, simulated_id16a
 from devices.shutter import CLOSED, OPEN
 from nexus_callbacks.units import conversion
 from plans.demos.acquire import acquire
+from plans.demos.canvas import new_figure
 from plans.demos.demo import Demo, DemoResult, Progress
-from plans.demos.picture import new_figure
 from plans.generic import generic_scan
 
 METADATA = {

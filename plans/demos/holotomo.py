@@ -15,9 +15,9 @@ import numpy as np
 from devices.beamlines.id16a import light_grain, simulated_id16a
 from devices.scenes.holography import Refractor
 from plans.demos.acquire import acquire
+from plans.demos.canvas import new_figure
 from plans.demos.demo import Demo, DemoResult, Progress
 from plans.demos.phase import Retrieval, retrieve_phase
-from plans.demos.picture import new_figure
 from plans.demos.reconstruction import Absorption, FloatArray, Transmission, read_transmission, reconstruct
 from plans.holotomo import holotomo_scan
 

@@ -92,7 +92,10 @@ def analyse(dataset_file: Path, picture: Path | None, truth: Crystal) -> Indexed
     vectors = data.at_rest(data.scattering(found.row, found.column), found.omega)
     indices = vectors @ np.linalg.inv(ub).T
     good = np.all(np.abs(indices - np.rint(indices)) < NEAR, axis=1)
-    fitted = np.linalg.lstsq(np.rint(indices[good]), vectors[good], rcond=None)[0].T
+    # What the first and the last frames cut has its middle elsewhere.
+    turned = found.omega - data.omega[0]
+    whole = good & (turned > 2 * data.width) & (turned < (len(data.frames) - 2) * data.width)
+    fitted = np.linalg.lstsq(np.rint(indices[whole]), vectors[whole], rcond=None)[0].T
     lattice = truth.lattice
     result = Indexed(len(indices), int(good.sum()), cell_of(fitted), (*lattice.lengths, *lattice.angles))
     if picture is not None:

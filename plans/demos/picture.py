@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plans.demos.canvas import new_figure
 from plans.demos.reconstruction import Absorption
 
 FloatArray = NDArray[np.float64]
-
-
-def new_figure(width: float, height: float) -> Any:
-    """An empty figure of matplotlib's, in inches of 100 pixels.
-
-    Raises
-    ------
-    ImportError
-        matplotlib is not installed; the message names the extra that brings it.
-    """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  it comes with an extra
-    except ImportError as error:
-        raise ImportError('the picture needs matplotlib: pip install "nexus-callbacks[demo]"') from error
-    return Figure(figsize=(width, height), dpi=100, layout="constrained")
 
 
 def draw(

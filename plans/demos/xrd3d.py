@@ -33,11 +33,11 @@ METADATA = {
     "space_group": "I m -3 m",
 }
 """What a session at the beamline sets in ``RE.md``."""
-FRAMES = 90
+FRAMES = 60
 
 
 def run(directory: Path, profile: Path | None, seed: int, progress: Progress) -> DemoResult:
-    """Turn the sample by 90° and write it below `directory`: detector's file, dataset file, master file.
+    """Turn the sample by 60° and write it below `directory`: detector's file, dataset file, master file.
 
     Raises
     ------

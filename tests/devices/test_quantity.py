@@ -69,7 +69,8 @@ def test_every_number_of_the_beamline_has_a_unit_unless_it_is_a_pure_number(tmp_
         "attenuator1_slot", "attenuator2_slot", "attenuator3_slot",
         "attenuator1_transmission", "attenuator2_transmission", "attenuator3_transmission",
         "frelon_accumulations", "frelon_binning", "frelon_bit_depth", "frelon_mean", "frelon_saturation",
-        "frelon_x_pixels", "frelon_y_pixels", "geometry_magnification", "ic_counts", "image_key", "it_counts",
+        "frelon_x_pixels", "frelon_y_pixels", "geometry_magnification", "ic_counts", "image_key",
+        "ion_chamber_absorbed", "it_counts",
         "mono_bandwidth", "mono_position_id", "optics_eye_piece", "optics_magnification",
     }  # fmt: skip
     without = set()

@@ -13,7 +13,7 @@ ENTRY = '<group groupName="${entry}" NX_class="NXentry">'
 
 
 def test_the_shipped_definitions() -> None:
-    shipped = {"base", "esrf", "fluo", "generic", "measurement", "ptycho", "sxdm", "tomo"}
+    shipped = {"base", "esrf", "fluo", "generic", "holotomo", "measurement", "ptycho", "sxdm", "tomo"}
     assert set(techniques.names()) >= shipped
     assert list(techniques.names()) == sorted(techniques.names())
     for name in techniques.names():

@@ -140,8 +140,8 @@ def test_every_fault_is_told_before_anything_moves(beamline):
         (([], beamline.sy, 0, 1, 2), "at least one detector"),
         (([beamline.it], beamline.sy, 0, 1), "axis, start, stop, points"),
         (([beamline.it], *(beamline.sy, 0, 1, 2) * 2), "an axis is named twice"),
-        (([beamline.it], beamline.sy, 0, float("nan"), 2), "finite numbers"),
-        (([beamline.it], beamline.sy, 0, 1, 2.0), "a whole number above 0"),
+        (([beamline.it], beamline.sy, 0, float("nan"), 2), "sy: stop must be a finite number"),
+        (([beamline.it], beamline.sy, 0, 1, 2.0), "sy: points must be a whole number"),
         (([beamline.it], beamline.sy, 0, 1, 10**7), "more than 1000000 points"),
     ):
         with pytest.raises(ValueError, match=part):

@@ -1,7 +1,7 @@
 """A session at ID11 (simulated): ``ipython --profile-dir=profiles/id11``.
 
-Then ``RE(xrd3d_scan())`` turns the sample, and the file is complete when it returns: ``writer.files``. Data goes to the
-folder that the environment variable NEXUS_CALLBACKS_DATA names, ``./data`` without it.
+Then ``RE(xrd3d_scan())`` turns the sample, and the file is complete when it returns: ``writer.files``.
+Data goes to the folder that the environment variable NEXUS_CALLBACKS_DATA names, ``./data`` without it.
 """
 
 import atexit
@@ -40,4 +40,4 @@ RE.subscribe(writer)
 RE.subscribe(lambda name, doc: print("written:", writer.files.get(doc["run_start"], "nothing")), "stop")
 atexit.register(writer.close)
 
-xrd3d_scan = partial(mx.rotation_scan, id11, technique="xrd3d", frames=90, oscillation=1.0)
+xrd3d_scan = partial(mx.rotation_scan, id11, technique="xrd3d", frames=60, oscillation=1.0)

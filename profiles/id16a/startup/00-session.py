@@ -1,8 +1,9 @@
 """A session at ID16A (simulated): ``ipython --profile-dir=profiles/id16a``.
 
-Then ``RE(tomo_scan())`` scans, and the file is complete when it returns: ``writer.files``. All devices are there under
-the names by which the beamline calls them (srot, sx, sy, sz, frelon, shutter, ring, mono…). Data goes to the folder
-that the environment variable NEXUS_CALLBACKS_DATA names, ``./data`` without it.
+Then ``RE(tomo_scan())`` scans, as does ``RE(holotomo_scan())``, and the file is complete when it returns:
+``writer.files``. All devices are there under the names by which the beamline calls them (srot, sx, sy, sz, frelon,
+shutter, ring, mono…). Data goes to the folder that the environment variable NEXUS_CALLBACKS_DATA names, ``./data``
+without it.
 """
 
 import atexit
@@ -21,7 +22,7 @@ from devices.beamlines.id16a import simulated_id16a
 from devices.signals import signals_of
 from devices.tango_server import TangoServer
 from nexus_callbacks import NexusWriter
-from plans import tomo
+from plans import holotomo, tomo
 from plans.datasets import NumberedDatasets, experiment_folder, sample_folder
 from plans.generic import generic_scan  # noqa: F401
 
@@ -65,3 +66,4 @@ RE.subscribe(lambda name, doc: print("written:", writer.files.get(doc["run_start
 atexit.register(writer.close)
 
 tomo_scan = partial(tomo.tomo_scan, id16a)
+holotomo_scan = partial(holotomo.holotomo_scan, id16a)

@@ -1,7 +1,7 @@
 """A session at ID30 (simulated): ``ipython --profile-dir=profiles/id30``.
 
-Then ``RE(rotation_scan())`` turns the crystal, and the file is complete when it returns: ``writer.files``. Data goes to
-the folder that the environment variable NEXUS_CALLBACKS_DATA names, ``./data`` without it.
+Then ``RE(rotation_scan())`` turns the crystal, and the file is complete when it returns: ``writer.files``.
+Data goes to the folder that the environment variable NEXUS_CALLBACKS_DATA names, ``./data`` without it.
 """
 
 import atexit

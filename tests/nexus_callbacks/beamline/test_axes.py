@@ -48,7 +48,7 @@ SIGNALS = Signals({"omega": {"units": "deg"}, "chi": {"units": "rad"}, "far": {"
 
 
 def written(folder, text, definition=DEFINITION):
-    (folder / "definitions").mkdir()
+    (folder / "definitions").mkdir(exist_ok=True)
     (folder / "definitions" / "bench.xml").write_text(dedent(definition).strip(), "utf-8")
     (folder / "profile.yml").write_text(dedent(text).lstrip("\n"), "utf-8")
     return folder
@@ -60,14 +60,14 @@ def faults(folder, text):
     return [str(fault).removeprefix(f"{folder}/profile.yml, ") for fault in caught.value.faults]
 
 
-def scanned(tmp_path, *still):
+def scanned(tmp_path, *still, text=PROFILE, md=None):
     """The file of a scan of omega over three places, while the others stand still."""
     omega = SimulatedMotor(name="omega", units="deg", limits=(-400.0, 400.0))
     engine = RunEngine({})
     engine.preprocessors.append(SupplementalData(baseline=still))
-    writer = NexusWriter(tmp_path / "data", profile=written(tmp_path, PROFILE), signals=SIGNALS)
+    writer = NexusWriter(tmp_path / "data", profile=written(tmp_path, text), signals=SIGNALS)
     engine.subscribe(writer)
-    (uid,) = engine(scan([], omega, 0, 1, 3))
+    (uid,) = engine(scan([], omega, 0, 1, 3), **(md or {}))
     writer.close()
     return writer.files[uid]
 
@@ -117,6 +117,21 @@ def test_the_pixels_of_a_module_stand_on_the_end_of_the_chain(run):
         assert file[pixel.attrs["depends_on"]].name == "/entry/instrument/camera/transformations/far"
         np.testing.assert_array_equal(pixel.attrs["vector"], [-1.0, 0.0, 0.0])
         assert pixel[()] == pytest.approx(75e-6)
+
+
+def test_a_further_technique_has_its_axes_in_its_subentry(tmp_path):
+    text = PROFILE.replace("definitions: [bench]", "definitions: [base]\n    techniques: {first: {}, bench: {}}")
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions" / "first.xml").write_text(
+        '<group groupName="${entry}" NX_class="NXentry"><notes>none</notes></group>', "utf-8"
+    )
+    still = [Quantity(name=name, value=value, units=units) for name, value, units in STILL]
+    with h5py.File(scanned(tmp_path, *still, text=text, md={"technique": ["first", "bench"]})) as file:
+        camera = file["entry/bench/instrument/camera"]
+        pixel = camera["module/fast_pixel_direction"]
+        assert file[pixel.attrs["depends_on"]].name == "/entry/bench/instrument/camera/transformations/far"
+        turned = camera[camera["depends_on"].asstr()[()]].parent["two_theta"]
+        assert file[turned.attrs["depends_on"]].shape == (3,), "omega, a step of the detector's chain"
 
 
 def test_axes_are_accounted_for_as_variables_are(run):
@@ -192,6 +207,18 @@ def test_every_fault_of_the_axes_is_told_at_once_with_its_line(tmp_path):
         " (write [x, y, z], for example [0, 0, 1])",
     ]
     assert found[-1].startswith("line 19: axes.sample.o.increment.as: unknown conversion 'midle'")
+
+
+@pytest.mark.parametrize("number", ["1" + 400 * "0", "1e400", ".nan", "1.7e308"])
+def test_a_number_that_no_length_can_be_made_of_is_a_fault(tmp_path, number):
+    text = f"""
+        definitions: [bench]
+        axes:
+          sample:
+            a: {{type: rotation, vector: [{number}, {number}, {number}], from: data:omega}}
+        """
+    (told,) = faults(tmp_path, text)
+    assert told.startswith("line 4: axes.sample.a.vector: expected three numbers, got [")
 
 
 def test_axes_of_a_group_that_another_technique_has_are_no_fault(tmp_path):

@@ -135,7 +135,7 @@ def test_links_have_to_lead_somewhere() -> None:
         "mine.xml, line 5: the link data/b leads to /detector/distance, where nothing is (did you mean"
         " /instrument/detector/distance?)",
         "mine.xml, line 6: the link data/c leads to /sample/name, where nothing is (link to a path of this"
-        " definition, or name the other one that has it)",
+        " definition, or name the one it will be merged with: --beside esrf)",
     ]
     assert [text for _, kind, text in found(body) if kind == "link to nowhere"] == nowhere
     beside = '<group groupName="sample" NX_class="NXsample"><name>${n}</name></group>'

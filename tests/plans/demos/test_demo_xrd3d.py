@@ -29,7 +29,7 @@ def test_the_file_is_valid_and_complete(result):
         assert entry["technique_pid"].asstr()[()].endswith("ESRFET#3DXRD")
         assert entry["data/data"].shape == (FRAMES, 512, 512)
         assert entry["sample/depends_on"].asstr()[()] == "transformations/samtz"
-        assert entry["sample/rotation_angle_step"][()] == 1.0
+        assert entry["sample/transformations/diffrz_increment_set"][()] == 1.0
         np.testing.assert_allclose(entry["sample/unit_cell_abc"], [2.8665] * 3)
         assert "MX" not in entry
 
