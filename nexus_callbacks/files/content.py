@@ -31,6 +31,8 @@ MOST_COMPACT = 1024
 MOST_FIXED = 32 * 1024
 """Bytes of a text that is written in its own length, within its object header: half the time of one of variable length,
 and no heap beside it. HDF5 allows a header's message 64 KiB."""
+COPIED_BYTES = 4 * 2**20
+"""Bytes of a column that are in memory at once while a converted one is made of it."""
 MOST_OPEN = 256
 """Groups that are kept open."""
 LEAST_WIDTH = 32
@@ -38,6 +40,8 @@ LEAST_WIDTH = 32
 wide as that."""
 
 Array = np.ndarray[Any, Any]
+Attributes = Mapping[str, Any]
+Conversion = Callable[[Array], Array]
 Rows = Array | list[Array]
 """Rows of a column: one array, rows first, or the rows themselves where each is large, so that none is copied."""
 
@@ -181,22 +185,30 @@ class Content:
             return h5d.create(parent, name.encode(), htype, space, dcpl=properties)
         except ValueError:
             if parent.links.exists(name.encode()):
-                if parent.links.get_info(name.encode()).type == h5py.h5l.TYPE_SOFT:
-                    parent.links.unlink(name.encode())
-                    self.freed = True
+                if self._unlink_soft(parent, name):
                     return h5d.create(parent, name.encode(), htype, space, dcpl=properties)
                 raise ValueError(f"{name} of {self._file.filename} is there already") from None
             raise
+
+    def _unlink_soft(self, parent: Any, name: str) -> bool:
+        """Take a soft link away, if one is there."""
+        there = parent.links.exists(name.encode())
+        if not there or parent.links.get_info(name.encode()).type != h5py.h5l.TYPE_SOFT:
+            return False
+        parent.unlink(name.encode())
+        self.freed = True
+        return True
 
     def set_attributes(self, path: str, attributes: Mapping[str, Any]) -> None:
         """Set attributes of something that is there."""
         self._change()
         _set(h5o.open(self._file.id, path.encode()), attributes)
 
-    def link(self, path: str, target: str) -> None:
+    def link(self, path: str, target: str, instead: bool = False) -> None:
         """Make a soft link, if there is something to link to, and note its target where NeXus wants it.
 
-        A target in another file is not opened: a detector may still be writing it.
+        One that is there already stays, or makes way for this one if it is to be ``instead``. A target in another file
+        is not opened: a detector may still be writing it.
         """
         self._change()
         if target in self._columns:
@@ -210,6 +222,8 @@ class Content:
             node = h5o.open(source, aim.encode()) if hard and target not in self._named else None
         above, _, name = path.rpartition("/")
         parent = self._require(above)
+        if instead:
+            self._unlink_soft(parent, name)
         if not parent.links.exists(name.encode()):
             parent.links.create_soft(name.encode(), target.encode())
         if node is not None and target not in self._named and not h5a.exists(node, b"target"):
@@ -324,6 +338,29 @@ class Content:
             rows, kept = column.read(), dict(h5py.Dataset(column.dataset).attrs)
             self._remove(path)
             self._create_whole(path, rows, kept)
+
+    def part(self, path: str, own: str, convert: Conversion, attributes: Attributes, of_own: Attributes) -> None:
+        """Move a column to ``own``, where a link to it makes way, and put what ``convert`` makes of it in its place."""
+        self._change()
+        column = self._columns[path]
+        here, _, name = path.rpartition("/")
+        above, _, name_there = own.rpartition("/")
+        there = self._require(above)
+        self._unlink_soft(there, name_there)
+        self._require(here).links.move(name.encode(), there, name_there.encode())
+        self.freed = True
+        self._columns[own] = self._columns.pop(path)
+        self._named -= {path, own}
+        dataset = h5py.Dataset(column.dataset)
+        # What was taken off it meanwhile (units that changed in mid-run) neither of the two has.
+        attributes, of_own = ({n: v for n, v in each.items() if n in dataset.attrs} for each in (attributes, of_own))
+        for each in list(dataset.attrs):
+            del dataset.attrs[each]
+        _create(column.dataset, of_own)
+        rows = max(1, COPIED_BYTES // max(math.prod(column.row) * column.dtype.itemsize, 1))
+        for start in range(0, column.count, rows):
+            made = convert(dataset[start : start + rows])
+            self.append(path, made, attributes, start, expected=column.count, last=True)
 
     def _create_whole(self, path: str, rows: Array, attributes: Mapping[str, Any]) -> None:
         """Make a dataset of just these rows."""

@@ -65,7 +65,8 @@ class Writer:
         self._carriers: dict[type, Callable[[Any], None]] = {
             additions.Field: lambda each: content.field(each.path, each.value, each.attributes),
             additions.Group: lambda each: content.group(each.path, each.nx_class, each.attributes),
-            additions.Link: lambda each: content.link(each.path, each.target),
+            additions.Link: lambda each: content.link(each.path, each.target, each.instead),
+            additions.Apart: lambda each: content.part(each.path, each.own, each.convert, each.attributes, each.of_own),
             additions.GridFrames: lambda each: gridded.make(self._file, each),
             additions.External: lambda each: content.external(each.path, relative(each.file, folder), each.target),
             additions.Attribute: lambda each: content.set_attributes(each.path, each.attributes),

@@ -97,6 +97,24 @@ class Link:
 
     path: str
     target: str
+    instead: bool = False
+    """In place of a soft link that is there; else the first one stays."""
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A column that was two things at once becomes two: it moves, and where it was comes what is made of it."""
+
+    path: str
+    """Where it is."""
+    own: str
+    """Where it goes, in place of the link to it."""
+    convert: Conversion
+    """What is to stand at ``path`` is made of it by this."""
+    attributes: Attributes = field(default_factory=dict)
+    """Those of what is to stand at ``path``."""
+    of_own: Attributes = field(default_factory=dict)
+    """Those of the column from then on."""
 
 
 @dataclass(frozen=True)
@@ -118,4 +136,4 @@ class Attribute:
     """None takes the attribute away."""
 
 
-Addition = Group | Field | Column | Frames | GridFrames | Link | External | Attribute
+Addition = Group | Field | Column | Frames | GridFrames | Link | Apart | External | Attribute

@@ -48,6 +48,8 @@ class Generic:
         self._start: Document = {}
         self._streams: dict[str, Stream] = {}
         self._columns: dict[tuple[str, str], str] = {}
+        self._key_at: dict[str, tuple[str, str]] = {}
+        """Path of a column → stream and key."""
         self._elapsed: dict[str, str] = {}
         self._configured: dict[str, int] = {}
         self._homes: dict[tuple[str, str], str] = {}
@@ -103,6 +105,7 @@ class Generic:
             found.append(additions.Column(path, stream.name, "", "elapsed", attributes))
         for key in keys:
             self._columns[stream.name, key.name] = path = self._names.path(home, key.name)
+            self._key_at[path] = stream.name, key.name
             found.append(_column(path, stream.name, key))
         return found
 
@@ -139,6 +142,11 @@ class Generic:
         if "uid" in stop:  # Else there was none, and the time is that of the last row.
             found += _note(f"{home}/stop", stop)
         return found
+
+    def moved(self, path: str, where: str) -> None:
+        """Note that a column of ``measurement`` stands elsewhere: what links to it leads there."""
+        key = self._key_at.pop(path)
+        self._key_at[where], self._columns[key] = key, where
 
     # -- measurement -----------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from nexus_callbacks.layout.coverage import NOTE, Coverage, Outcome, coverage_of
 from nexus_callbacks.layout.generic import SUB_RUNS, Generic
 from nexus_callbacks.layout.names import Names
 from nexus_callbacks.layout.readings import Readings
+from nexus_callbacks.layout.shares import Shares
 from nexus_callbacks.layout.subentry import Part, Subentry
 from nexus_callbacks.layout.template import Template
 
@@ -65,6 +66,7 @@ class Layout:
             tree, recipe.bindings, columns=recipe.columns, facts=recipe.facts, zone=recipe.zone, entry=entry
         )
         self._generic = Generic(entry, names, recipe.zone)
+        self._shares = Shares()
         parts = [(part, names.path(entry, part.name)) for part in recipe.further]
         self._parts = [Subentry(part, home, recipe.zone) for part, home in parts]
         self._frames: list[additions.Frames] = []
@@ -83,7 +85,12 @@ class Layout:
     def extend(self, descriptor: Document) -> tuple[Stream, list[Addition]]:
         """Columns, frames and configuration of a new stream or of a reconfigured one."""
         stream = documents.stream_of(descriptor)
-        found = [*self._template.extend(stream), *self._generic.extend(stream, descriptor)]
+        columns = self._generic.extend(stream, descriptor)
+        found = self._shares.join(self._template.extend(stream), columns, stream)
+        for each in columns:
+            if isinstance(each, additions.Link):
+                self._generic.moved(each.path, each.target)
+        found += columns
         for part in self._parts:
             part.extend(stream, found)
         self._frames += [each for each in found if isinstance(each, additions.Frames)]
@@ -96,14 +103,18 @@ class Layout:
 
     def finish(self, stop: Document, readings: Readings) -> list[Addition]:
         """What needs the whole run: final readings, plots, links."""
-        found = self._template.finish(stop, readings)
-        found = [*found, *self._generic.finish(stop, readings, self._template.detected)]
+        shared = self._shares.finish(readings)
+        apart = {each.path: each for each in shared if isinstance(each, additions.Apart)}
+        for each in apart.values():
+            self._generic.moved(each.path, each.own)
+        found = [*shared, *self._template.finish(stop, readings)]
+        found += self._generic.finish(stop, readings, self._template.detected)
         for part in self._parts:
-            found += part.finish(stop, readings)
-        for each in self._frames:
-            told = readings.length(each.stream, each.key) * each.per_row
+            found += part.finish(stop, readings, apart)
+        for frames in self._frames:
+            told = readings.length(frames.stream, frames.key) * frames.per_row
             if told:
-                self._announced[each.path.removeprefix(f"{self.entry}/")] = told
+                self._announced[frames.path.removeprefix(f"{self.entry}/")] = told
         default = self._template.default or self._generic.default
         return [*found, additions.Attribute(self.entry, {"default": default})] if default else found
 

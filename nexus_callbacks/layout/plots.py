@@ -25,7 +25,10 @@ from nexus_callbacks.values import safe_name
 MOST_CURVES = 256
 """Signals of one plot: more cannot be told apart, and beyond 4000 their names are too long for an attribute."""
 LARGEST_COPY = 64 * 2**20
-"""Bytes up to which arrays in events are copied onto a grid; that is done in memory, when the run stops."""
+"""Bytes up to which arrays in events are copied onto a grid; that is done in memory, when the run stops.
+
+Not a virtual dataset over the column: nexusformat 2.1 takes the number of its pieces for the first dimension, which is
+wrong for a grid that snakes (an error) and for one of a single piece, and a gap in integers has no NaN."""
 NUMBERS = "biuf"
 """numpy's kinds that can be plotted."""
 _INTERPRETATION = {1: "spectrum", 2: "image"}

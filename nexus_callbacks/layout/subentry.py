@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -95,11 +96,16 @@ class Subentry:
         """Initial readings."""
         return self._template.first(stream, row)
 
-    def finish(self, stop: Document, readings: Readings) -> list[Addition]:
-        """Final readings, and the links, of which the definition's own lead to the end of the others."""
+    def finish(
+        self, stop: Document, readings: Readings, apart: Mapping[str, additions.Apart] = MappingProxyType({})
+    ) -> list[Addition]:
+        """Final readings, and the links, of which the definition's own lead to the end of the others.
+
+        ``apart``: what no longer is where it was, by that path.
+        """
         rest = self._template.finish(stop, readings)
         made = {f"{self._home}/{path}" for path in self._template.filled}
-        links = [_link(twin, readings) for path, twin in self._twins.items() if path in made]
+        links = [_link(twin, readings, apart.get(twin.path)) for path, twin in self._twins.items() if path in made]
         ends = {each.path: each.target for each in links if isinstance(each, additions.Link)}
         rest = [replace(e, target=ends.get(e.target, e.target)) if isinstance(e, additions.Link) else e for e in rest]
         default = self._template.default
@@ -155,9 +161,11 @@ def _with_attributes(addition: Addition, more: additions.Attributes) -> Addition
     return replace(addition, attributes={**more, **addition.attributes})
 
 
-def _link(twin: _Twin, readings: Readings) -> Addition:
+def _link(twin: _Twin, readings: Readings, apart: additions.Apart | None) -> Addition:
     """The link to what is in the file; a copy if that turned out to be of a type which the field must not have."""
     mine = twin.mine
+    if apart and isinstance(mine, additions.Column) and mine.convert == apart.convert:
+        return additions.Link(mine.path, apart.path)
     if isinstance(mine, additions.Column) and not twin.sure and isinstance(mine.convert, Fit):
         kind, _ = readings.written(mine.stream, mine.key) or ("", ())
         if not mine.convert.suits(kind):
@@ -165,4 +173,4 @@ def _link(twin: _Twin, readings: Readings) -> Addition:
             wanted = mine.convert(came)
             if wanted.dtype != came.dtype:
                 return additions.Field(mine.path, wanted, mine.attributes)
-    return additions.Link(mine.path, twin.path)
+    return additions.Link(mine.path, apart.own if apart else twin.path, instead=apart is not None)
