@@ -161,22 +161,6 @@ class Recipes:
         for key in NO_EFFECT:
             if getattr(profile, key):
                 self.remarks.append(f"{profile.place(key)}: '{key}:' has no effect in this release")
-        self._remark_idle(profile)
-
-    def _remark_idle(self, profile: Profile) -> None:
-        """Tell of groups that a profile binds for every run, but which are about none of its techniques."""
-        loaded = self._shapes[None].loaded
-        idle = set.intersection(*(self._of_others(loaded, name) for name in (None, *profile.techniques)))
-        bound: dict[str, Binding] = {}
-        for binding in profile.general():
-            homes = {path.partition("/")[0] for path, _ in loaded.definition.variables().get(binding.variable, ())}
-            for group in homes if homes <= idle else ():
-                bound.setdefault(group, binding)
-        for group, binding in bound.items():
-            self.remarks.append(
-                f"{binding.place}: {binding.variable} fills nothing: {group} is about no technique of this profile "
-                f"(say which one: 'groups: {{{group}: [TECHNIQUE]}}')"
-            )
 
     def _read(self, technique: str | None) -> tuple[Loaded | None, list[Fault]]:
         """The definition of a technique's runs, with the axes that the profile gives to its groups."""
@@ -221,12 +205,16 @@ class Recipes:
         return _Shape(loaded, known, whole | chains, renewal.unmapped, alone)
 
     def _of_others(self, loaded: Loaded, technique: str | None) -> set[str]:
-        """Groups of the entry that are about other techniques than this one."""
+        """Groups of the entry that are about other techniques of the profile than this one.
+
+        A group about none of them may be in any run: nobody could say in which.
+        """
+        known = set(self.profile.techniques if self.profile else ())
         about: dict[str, set[str]] = {}
         for each in (*loaded.bindings, *([self.profile] if self.profile else [])):
             for group, names in each.groups.items():
                 about.setdefault(group, set()).update(names)
-        return {group for group, names in about.items() if technique not in names}
+        return {group for group, names in about.items() if names & known and technique not in names}
 
     def _joined(self, loaded: Loaded) -> list[str]:
         """Variables which tell of all techniques of a run side by side."""

@@ -56,7 +56,10 @@ class Bindings(BaseModel):
     joined: list[str] = []
     """Variables that hold, in a run of several techniques, the constants of all of them, separated by spaces."""
     groups: dict[str, list[str]] = {}
-    """Group of the entry → the techniques that it is about: in other runs no general binding makes it."""
+    """Group of the entry → the techniques that it is about.
+
+    In a profile that has one of them, general bindings make the group in the runs of these alone.
+    """
 
     _text: yaml_lines.Text = PrivateAttr(default_factory=lambda: yaml_lines.Text(""))
 
