@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import h5py
@@ -172,3 +173,48 @@ def test_texts_and_arrays_of_epics(ioc):
 def test_a_process_variable_that_is_not_there_says_so(ioc):
     with pytest.raises(NoValue, match=r"no connection within 0\.2 s"):
         EpicsChannel("SR:NOWHERE", 0.2).read()
+
+
+class Answering:
+    """A signal that answers with the next of some functions' values, the last one again and again."""
+
+    def __init__(self, name, *answers, dtype="number"):
+        self.name, self._answers, self._dtype = name, list(answers), dtype
+
+    def describe(self):
+        return {self.name: {"source": "test", "dtype": self._dtype, "shape": []}}
+
+    def read(self):
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return {self.name: {"value": answer(), "timestamp": 0.0}}
+
+
+def attribute_of(server, name):
+    (host,) = server.hosts.values()
+    there, _, fragment = host.partition("#")
+    return TangoChannel(f"tango://{there}/test/signals/1/{name}#{fragment}")
+
+
+def test_an_answer_that_comes_too_late_is_not_taken_for_that_of_the_next_question():
+    pytest.importorskip("tango")
+    let_go = threading.Event()
+    slow = Answering("slow", lambda: let_go.wait(30) and 1.0, lambda: 1.5)
+    signals = {"slow": slow, "two": Answering("two", lambda: 2.0), "three": Answering("three", lambda: 3.0)}
+    with TangoServer({f"h:1/test/signals/1/{name}": signal for name, signal in signals.items()}) as server:
+        with pytest.raises(NoValue, match="2 s"):
+            attribute_of(server, "slow").read()
+        let_go.set()
+        found = {name: attribute_of(server, name).read().value for name in ("two", "three", "slow")}
+    assert found == {"two": 2.0, "three": 3.0, "slow": 1.5}
+
+
+def test_numbers_of_numpy_are_served_and_what_is_no_value_is_told():
+    pytest.importorskip("tango")
+    signals = {
+        "odd": Answering("odd", lambda: object()),
+        "whole": Answering("whole", lambda: np.int64(7), dtype="integer"),
+    }
+    with TangoServer({f"h:1/test/signals/1/{name}": signal for name, signal in signals.items()}) as server:
+        with pytest.raises(NoValue, match="object"):
+            attribute_of(server, "odd").read()
+        assert attribute_of(server, "whole").read().value == 7
