@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -146,6 +147,20 @@ def test_enumerations_arrays_and_invalid_values_of_tango():
         assert state.value == str(tango.DevState.UNKNOWN)
         with pytest.raises(NoValue, match="Tango calls the value invalid"):
             sample("broken")
+
+
+@pytest.mark.parametrize("number", [-1, 2])
+def test_a_number_without_a_label_is_no_value_of_an_enumeration(number):
+    """By a proxy made for the test: PyTango's own servers refuse to send such a number."""
+    tango = pytest.importorskip("tango")
+    channel = TangoChannel("tango://h:1/d/f/m/range")
+    reading = SimpleNamespace(
+        value=number, quality=tango.AttrQuality.ATTR_VALID, type=tango.CmdArgType.DevEnum, time=tango.TimeVal(0)
+    )
+    config = SimpleNamespace(enum_labels=["LOW", "HIGH"], unit="", format="")
+    channel._proxy = SimpleNamespace(read_attribute=lambda _: reading, get_attribute_config=lambda _: config)
+    with pytest.raises(NoValue, match=f"{number} is none of the enumeration's 2 labels"):
+        channel.read()
 
 
 # -- EPICS -------------------------------------------------------------------------------------------------------------
