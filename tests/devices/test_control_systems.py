@@ -226,7 +226,7 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_that_of_the_next_questio
 def test_numbers_of_numpy_are_served_and_what_is_no_value_is_told():
     pytest.importorskip("tango")
     signals = {
-        "odd": Answering("odd", lambda: object()),
+        "odd": Answering("odd", object),
         "whole": Answering("whole", lambda: np.int64(7), dtype="integer"),
     }
     with TangoServer({f"h:1/test/signals/1/{name}": signal for name, signal in signals.items()}) as server:
