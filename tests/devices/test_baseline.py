@@ -137,6 +137,20 @@ def test_one_that_comes_back_too_late_to_tell_its_unit_is_absent(tmp_path, profi
     assert end.reason == f"{ADDRESS} came back after the run had begun, and its unit is not known"
 
 
+def test_an_array_that_comes_back_too_late_to_tell_its_unit_is_absent(tmp_path, profile):
+    (path,) = written(tmp_path, profile, Fake(NoValue("asleep"), current([0.19, 0.2], "A")))
+    _, end, values = told(path)
+    assert values == {}
+    assert end.reason == f"{ADDRESS} came back after the run had begun, and its unit is not known"
+
+
+def test_one_that_comes_back_late_is_written_if_the_profile_says_its_unit(tmp_path, profile):
+    text = PROFILE.replace("end: tango:fe/SR_Current", "end: {from: tango:fe/SR_Current, unit: A}")
+    (profile / "profile.yml").write_text(text)
+    (path,) = written(tmp_path, profile, Fake(NoValue("asleep"), current(0.19, "A")))
+    assert told(path)[2] == {"current_end": (190.0, "mA")}
+
+
 def test_the_unit_of_one_that_comes_back_is_known_from_earlier_runs(tmp_path, profile):
     samples = current(0.2, "A"), current(0.2, "A"), NoValue("asleep"), current(0.19, "A")
     _, path = written(tmp_path, profile, Fake(*samples), runs=2)
