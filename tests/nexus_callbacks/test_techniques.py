@@ -1,4 +1,5 @@
 import hashlib
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 
@@ -127,3 +128,9 @@ def test_links_of_two_files_that_make_a_circle_are_refused(tmp_path: Path) -> No
     (tmp_path / "two.xml").write_text(f'{ENTRY}\n\n<link groupName="b" ref="/a"/>\n</group>')
     with pytest.raises(FaultError, match=r"two\.xml, line 3: links in a circle: /a → /b → /a \(link to a field"):
         techniques.load(["one.xml", "two.xml"], tmp_path)
+
+
+def test_no_shipped_default_says_how_a_detector_stands():
+    """Nobody stated it: a beamline's profile does."""
+    defaults = resources.files("nexus_callbacks.techniques").joinpath("ptycho.yml").read_text("utf-8")
+    assert "detector_normal" not in defaults
