@@ -132,4 +132,27 @@ def test_a_run_that_lost_a_mandatory_value_says_so_once_with_the_reason(tmp_path
         (uid,) = engine(bp.count([Signal(name="counts", value=1)]))
         writer.wait()
     (told,) = [record.getMessage() for record in caplog.records if "mandatory" in record.getMessage()]
-    assert f"lacks mandatory values: shift: the start document has no 'shift' (see nexus-callbacks coverage {writer.files[uid]})" in told
+    assert (
+        f"lacks mandatory values: shift: the start document has no 'shift' (see nexus-callbacks coverage {writer.files[uid]})"
+        in told
+    )
+
+
+@pytest.mark.unreadable("mandatory values are missing")
+def test_a_missing_value_is_told_with_the_reason_and_by_the_name_that_the_profile_has(tmp_path):
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions" / "refl.xml").write_text(
+        '<group groupName="${entry}" NX_class="NXentry">\n<shift ESRF_mandatory="Mandatory">${shift}</shift>\n'
+        '<slot ESRF_mandatory="Mandatory">${slot}</slot>\n</group>\n'
+    )
+    (tmp_path / "definitions" / "first.xml").write_text('<group groupName="${entry}" NX_class="NXentry"/>')
+    (tmp_path / "profile.yml").write_text("definitions: [base]\ntechniques: {first: , refl: {shift: start:shift}}\n")
+    engine = RunEngine()
+    with NexusWriter(tmp_path / "data", profile=tmp_path) as writer:
+        engine.subscribe(writer)
+        (uid,) = engine(bp.count([Signal(name="counts", value=1)]), technique=["first", "refl"])
+    found = {each.path: each for each in validate(writer.files[uid]).errors}
+    shift, slot = found["/entry/refl/shift"], found["/entry/refl/slot"]
+    assert shift.message == "the mandatory shift is missing: the start document has no 'shift'"
+    assert shift.remedy.startswith("shift is bound in the beamline's profile")
+    assert slot.remedy == "bind slot in the beamline's profile, under 'techniques: refl:'"
