@@ -25,7 +25,7 @@ _REMEDIES = (  # What the message has → the remedy, in which {0} is the first 
     (r'Values for "(\w+)" are not unique|: \d+$', "give all fields that share this dimension the same length"),
     (
         r"no NeXus application definition of this release",
-        "name one that nexus-callbacks definitions list --nexus shows",
+        "name one that definitions list --nexus shows",
     ),
     (r"has an invalid rank|dimension|shape|rank", "give it the shape that its class documents"),
 )

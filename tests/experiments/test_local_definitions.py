@@ -14,6 +14,7 @@ from ophyd import Signal
 from nexus_callbacks import FaultError, NexusWriter
 from nexus_callbacks.definitions import release
 from nexus_callbacks.faults import Fault
+from nexus_callbacks.recipes import Recipes
 
 PROFILE = """
 beamline: id16a
@@ -148,3 +149,13 @@ def test_without_the_nexus_classes_all_but_them_is_told(beamline, monkeypatch):
     with pytest.raises(FaultError) as refused:
         NexusWriter(folder, profile=folder)
     assert [fault.place.line for fault in refused.value.faults] == [3, 4, 5]
+
+
+def test_a_misspelt_technique_of_a_run_is_answered_with_what_was_probably_meant(beamline):
+    folder = beamline("")
+    (folder / "profile.yml").write_text(PROFILE + "techniques: {fluo: }\n")
+    recipes = Recipes(folder)
+    with pytest.raises(FaultError, match=r"'fluoo' is not in the profile.*did you mean 'fluo'"):
+        recipes.recipe({"technique": "fluoo"}, folder / "a.h5")
+    with pytest.raises(FaultError, match=r"'xas' is not in the profile.*add it under 'techniques:'"):
+        recipes.recipe({"technique": "xas"}, folder / "a.h5")
