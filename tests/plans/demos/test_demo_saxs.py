@@ -5,6 +5,8 @@ import json
 import h5py
 import numpy as np
 import pytest
+import silx.io
+import silx.io.nxdata
 from pyFAI.detectors import Detector
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 from sasdata.dataloader.loader import Loader
@@ -78,6 +80,13 @@ def test_the_curve_is_that_of_the_spheres(result, tmp_path):
     assert curve.scale == pytest.approx(1, abs=0.02)
     assert (tmp_path / "saxs.png").read_bytes().startswith(b"\x89PNG")
     assert len(curve.findings) == 2
+
+
+def test_the_default_plot_is_the_reduced_curve(result):
+    with silx.io.open(str(result.dataset_file)) as file:
+        plot = silx.io.nxdata.get_default(file)
+        assert (plot.signal_dataset_name, plot.title) == ("I", "saxs_0001")
+        assert plot.axes_dataset_names == ["Q"]
 
 
 def test_the_entry_is_nxsas_and_its_curve_nxcansas(entry):
