@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nexus_callbacks.beamline.profile import Bindings, load_bindings
 from nexus_callbacks.beamline.sources import nearest
-from nexus_callbacks.definitions import esrf_xml
+from nexus_callbacks.definitions import esrf_xml, safe_xml
 from nexus_callbacks.definitions.definition import Group, merge
 from nexus_callbacks.definitions.links import circles
 from nexus_callbacks.faults import Fault, FaultError, Place
@@ -109,8 +109,8 @@ def read(
         place = places[index] if index < len(places) else None
         try:
             definition, defaults, number = _find(name, folder, place)
-            data = definition.read_bytes()
-            trees.append(esrf_xml.read(definition))
+            data = safe_xml.head(definition)  # Once: the SHA-256 is that of what is parsed.
+            trees.append(esrf_xml.reads(data, str(definition)))
             if defaults is not None:
                 bindings.append(load_bindings(defaults))
             sources.append((name, number, hashlib.sha256(data).hexdigest()))
