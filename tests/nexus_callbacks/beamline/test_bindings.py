@@ -302,6 +302,32 @@ def test_a_template_is_a_path_and_nothing_else(tmp_path: Path, template: str) ->
     assert told.startswith("line 2: files.dataset: ")
 
 
+@pytest.mark.parametrize("spec", [">20000000000", ".20000000000", "1000", "/>8", "%Y", "=8"])
+def test_a_width_that_no_path_can_have_is_a_fault(tmp_path: Path, spec: str) -> None:
+    (told,) = faults(tmp_path, f'files:\n  dataset: "{{uid:{spec}}}.h5"')
+    assert told.startswith(f"line 2: files.dataset: {{uid:{spec}}} is no width")
+
+
+@pytest.mark.parametrize("spec", [".8", "8", ">8", "_<12.8", "0>4", "^999"])
+def test_a_placeholder_may_be_cut_and_widened(tmp_path: Path, spec: str) -> None:
+    found = profile(tmp_path, f'files:\n  dataset: "{{uid:{spec}}}.h5"')
+    assert found.files.dataset == f"{{uid:{spec}}}.h5"
+
+
+@pytest.mark.parametrize("seconds", [".inf", "1e10", ".nan", "60.1"])
+def test_a_timeout_that_no_clock_can_wait_for_is_a_fault(tmp_path: Path, seconds: str) -> None:
+    told = faults(tmp_path, f"read: {{timeout: {seconds}}}")
+    assert told
+    assert all(each.startswith("line 1: read.timeout: ") for each in told)
+
+
+def test_signals_that_are_too_large_are_a_fault_however_large(tmp_path: Path) -> None:
+    with (tmp_path / "signals.json").open("wb") as file:
+        file.truncate(1 << 40)  # Sparse: it takes no room on the disk.
+    with pytest.raises(FaultError, match=r"signals\.json: larger than 20 MB"):
+        bindings.read_signals(tmp_path / "signals.json")
+
+
 # -- YAML as a danger --------------------------------------------------------------------------------------------------
 
 
