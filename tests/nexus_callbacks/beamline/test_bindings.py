@@ -9,6 +9,7 @@ from nexus_callbacks.beamline import bindings, sources, yaml_lines
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals, Source, check, load_profile, merge_bindings
 from nexus_callbacks.definitions import esrf_xml
 from nexus_callbacks.faults import FaultError, Place
+from nexus_callbacks.recipes import Recipes
 
 # The example of the design, "What people type", less what needs the file of one's own definitions.
 PROFILE = """
@@ -544,3 +545,13 @@ def test_other_files_are_no_signals(tmp_path: Path, text: str, fault: str) -> No
     (tmp_path / "signals.json").write_text(text)
     with pytest.raises(FaultError, match=fault):
         bindings.read_signals(tmp_path / "signals.json")
+
+
+def test_what_has_no_effect_in_this_release_is_remarked_with_its_line(tmp_path: Path) -> None:
+    profile(tmp_path, "private: [proposal]\nruns:\n  a: {plans: [x], catalogues: false}\n  b: {plans: [y]}\n")
+    told = Recipes(tmp_path).remarks
+    start = f"{tmp_path}/profile.yml, line "
+    assert [each.removeprefix(start) for each in told if "no effect" in each] == [
+        "1: 'private:' has no effect in this release",
+        "3: 'catalogues:' has no effect in this release",
+    ]
