@@ -49,13 +49,14 @@ def read(path: str | Path) -> Group:
     return _sound(*survey(path))
 
 
-def survey(path: str | Path) -> tuple[Group | None, tuple[Fault, ...]]:
+def survey(path: str | Path, data: bytes | None = None) -> tuple[Group | None, tuple[Fault, ...]]:
     """As :func:`read`, but with every fault beside what could be read, None where that is nothing.
 
+    `data` is what the file holds, for those who have read it already.
     Whether links lead in a circle is not looked at: see :func:`nexus_callbacks.definitions.links.circles`.
     """
     try:
-        return _Reader.of(safe_xml.read(Path(path)), str(path)).parse()
+        return _Reader.of(safe_xml.read(Path(path)) if data is None else data, str(path)).parse()
     except FaultError as error:
         return None, error.faults
 
@@ -151,7 +152,10 @@ class _Reader:
             self._parser.Parse(self._data, True)
         except expat.ExpatError as error:
             place = Place(self._source, error.lineno)
-            raise FaultError([*self._faults, Fault(f"not well-formed XML: {error}", place)]) from error
+            innermost = self._open[-1] if self._open else None
+            opened = (_short(innermost.tag), innermost.place.line or 0) if innermost else None
+            message = safe_xml.unsound(self._parser, self._data, error, opened)
+            raise FaultError([*self._faults, Fault(message, place)]) from error
         except (LookupError, ValueError) as error:
             if isinstance(error, FaultError):
                 raise
