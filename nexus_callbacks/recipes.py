@@ -36,8 +36,8 @@ NO_TECHNIQUE = "-"
 
 
 _VERSION = version("nexus-callbacks")  # Read once: asking takes 1 ms, and every run wants it twice.
-NO_EFFECT = ("catalogues",)
-"""Keys of a profile that are read and checked, but do nothing yet."""
+NO_EFFECT = ("catalogues", "private")
+"""Keys of a profile that are read and checked, but do nothing yet; ``catalogues: false`` of a rule is another."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,10 @@ class Recipes:
                 f"{source}: data keys and configuration fields are not checked: there is no signals.json beside it "
                 'and no signals were given (devices.signals: write_signals("signals.json", signals_of(*devices)))'
             )
-        for key in NO_EFFECT:
-            if getattr(profile, key):
-                self.remarks.append(f"{profile.place(key)}: '{key}:' has no effect in this release")
+        idle: list[tuple[str, ...]] = [(key,) for key in NO_EFFECT if getattr(profile, key)]
+        idle += [("runs", name, "catalogues") for name, rule in profile.runs.items() if not rule.catalogues]
+        for keys in idle:
+            self.remarks.append(f"{profile.place(*keys)}: '{keys[-1]}:' has no effect in this release")
 
     def _read(self, technique: str | None) -> tuple[Loaded | None, list[Fault]]:
         """The definition of a technique's runs, with the axes that the profile gives to its groups."""

@@ -14,7 +14,7 @@ from rich.tree import Tree
 from nexus_callbacks.beamline.prospects import Prospect
 from nexus_callbacks.definitions import nxdl
 from nexus_callbacks.definitions.definition import Field, Group, Link
-from nexus_callbacks.layout.coverage import UNTOLD, Coverage
+from nexus_callbacks.layout.coverage import Coverage
 
 LONG = 30
 """A group with more members than this shows its first ones and their number."""
@@ -140,7 +140,7 @@ def coverage(found: Coverage, console: Console, every: bool = False) -> None:
     console.print(f"mandatory variables missing: {', '.join(missing) or 'none'}", style=style, markup=False)
     rows = [o for o in found.outcomes if every or not o.filled or o.reason or (o.filled and o.deprecated)]
     # A profile names what all of its plans may tell; what this one had no word for would hide the rest.
-    untold = [] if every else [o for o in rows if not o.filled and not o.mandatory and o.reason.startswith(UNTOLD)]
+    untold = [] if every else [o for o in rows if not o.filled and not o.mandatory and o.untold]
     if untold:
         names = ", ".join(o.variable for o in untold[:3]) + (", …" if len(untold) > 3 else "")
         told = f"{len(untold)} more may stand in the start document, this run's has them not: {names}"

@@ -16,6 +16,9 @@ from nexus_callbacks import documents
 from nexus_callbacks.beamline.addresses import normal
 from nexus_callbacks.faults import Fault, FaultError, Place
 
+MAX_BYTES = 20_000_000
+"""Size of a ``signals.json``; one with 10 000 data keys has 2 MB."""
+
 DataKeys = Mapping[str, Mapping[str, Any]]
 
 
@@ -52,11 +55,15 @@ def read_signals(path: str | Path) -> Signals:
     Raises
     ------
     FaultError
-        It cannot be read, is no JSON, or has another form.
+        It cannot be read, is too large, is no JSON, or has another form.
     """
     source = str(path)
     try:
-        found = json.loads(Path(path).read_text("utf-8"))
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise FaultError([Fault(f"larger than {MAX_BYTES // 1_000_000} MB", Place(source))])
+        found = json.loads(data.decode("utf-8"))
     except OSError as error:
         raise FaultError([Fault(f"cannot be read: {error.strerror or error}", Place(source))]) from error
     except json.JSONDecodeError as error:

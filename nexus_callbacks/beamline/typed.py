@@ -119,6 +119,10 @@ def _zone(value: str) -> str:
     return value
 
 
+# A width without a limit is memory without a limit.
+_WIDTH = re.compile(r"([\w-]?[<>^])?\d{0,3}(\.\d{1,3})?", re.ASCII)
+
+
 def _template(value: str) -> str:
     try:
         parts = [(name, spec) for _, name, spec, _ in string.Formatter().parse(value) if name is not None]
@@ -130,6 +134,9 @@ def _template(value: str) -> str:
             raise _fault(f"unknown placeholder {{{name}}}", nearest(name, naming.PLACEHOLDERS))
         if spec and "{" in spec:
             raise _fault(f"{{{name}:{spec}}} holds a placeholder within a placeholder")
+        if spec and name != "time" and not _WIDTH.fullmatch(spec):
+            remedy = f"cut it as {{{name}:.8}}, or widen it as {{{name}:>8}}"
+            raise _fault(f"{{{name}:{spec}}} is no width of a text that a path can hold", remedy)
     trial: dict[str, Any] = {**dict.fromkeys(naming.PLACEHOLDERS, "x"), "time": datetime(2000, 1, 1, tzinfo=UTC)}
     try:
         empty = not value.format_map(trial).strip()
@@ -244,8 +251,8 @@ class Read(BaseModel):
 
     model_config = CONFIG
 
-    timeout: float = Field(default=0.5, gt=0)
-    """Seconds for each source of the baseline."""
+    timeout: float = Field(default=0.5, gt=0, le=60, allow_inf_nan=False)
+    """Seconds for each source of the baseline; the start of a run may take as long."""
 
 
 class RunRule(BaseModel):

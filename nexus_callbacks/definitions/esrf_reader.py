@@ -49,13 +49,14 @@ def read(path: str | Path) -> Group:
     return _sound(*survey(path))
 
 
-def survey(path: str | Path) -> tuple[Group | None, tuple[Fault, ...]]:
+def survey(path: str | Path, data: bytes | None = None) -> tuple[Group | None, tuple[Fault, ...]]:
     """As :func:`read`, but with every fault beside what could be read, None where that is nothing.
 
+    `data` is what the file holds, for those who have read it already.
     Whether links lead in a circle is not looked at: see :func:`nexus_callbacks.definitions.links.circles`.
     """
     try:
-        return _Reader.of(safe_xml.read(Path(path)), str(path)).parse()
+        return _Reader.of(safe_xml.read(Path(path)) if data is None else data, str(path)).parse()
     except FaultError as error:
         return None, error.faults
 

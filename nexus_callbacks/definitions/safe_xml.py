@@ -51,11 +51,16 @@ def read(path: Path) -> bytes:
         It cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+        return head(path)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path.
         reason = getattr(error, "strerror", None) or error
         raise FaultError([Fault(f"cannot be read: {reason}", Place(str(path)))]) from error
+
+
+def head(path: Path) -> bytes:
+    """As :func:`read`, but what goes wrong is raised as it is, for those who name another place."""
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def guard(parser: expat.XMLParserType, source: str) -> None:

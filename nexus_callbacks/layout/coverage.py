@@ -16,8 +16,6 @@ from nexus_callbacks.definitions.definition import Group
 
 NOTE = "nexus_callbacks/coverage"
 """Path of the note below its entry."""
-UNTOLD = "the start document has no "
-"""How the reason begins where a plan did not tell what the profile would take from it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,8 @@ class Outcome:
     """Units in the file; differs from ``unit_from`` where the value was converted."""
     reason: str = ""
     """Why it is not filled, or what is to be known of a value that is (no units)."""
+    untold: bool = False
+    """Not filled as the plan did not tell what the profile would take from the start document."""
     record: str = ""
     """``initial`` or ``final``: which of several runs' values counts for their dataset; empty for a column."""
 
@@ -135,7 +135,7 @@ def _outcome(variable: str, spec: Any) -> Outcome:
         if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
             raise ValueError(f"{variable}: {name!r} is no list of texts")
         lists[name] = tuple(found)
-    flags = {k: spec[k] for k in ("mandatory", "claimed", "filled") if k in spec}
+    flags = {k: spec[k] for k in ("mandatory", "claimed", "filled", "untold") if k in spec}
     texts = {k: spec[k] for k in ("deprecated", "origin", "unit_from", "unit_to", "reason", "record") if k in spec}
     for values, kind in ((flags, bool), (texts, str)):
         for name, value in values.items():

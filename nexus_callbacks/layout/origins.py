@@ -44,8 +44,12 @@ class Absent(Exception):
     """A value that will not come; the text is the reason."""
 
 
-class _Missing(Absent):
+class Missing(Absent):
     """A document lacks it, so that a default holds."""
+
+    def __init__(self, scheme: str, key: str) -> None:
+        super().__init__(f"the {scheme} document has no {key!r}")
+        self.scheme = scheme
 
 
 class Origins:
@@ -116,7 +120,7 @@ class Origins:
         if isinstance(value, Mapping) and "name" in value:
             value = value["name"]  # A sample may be a record of its own, which stands under its name.
         if value is None:
-            raise _Missing(f"the {source.scheme} document has no {source.rest!r}")
+            raise Missing(source.scheme, source.rest)
         return Value(value, str(source), typed=True)
 
     # -- readings --------------------------------------------------------------------------------------------------
@@ -206,7 +210,7 @@ class Origins:
             return self._several(binding, [pick(item) for _, item in source.items])
         try:
             found = pick(source)
-        except _Missing as error:
+        except Missing as error:
             if binding.default is None:
                 raise
             found = Value(binding.default, f"default, as {error}", typed=True)

@@ -22,7 +22,7 @@ from nexus_callbacks.documents import DataKey, Document, Stream
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
 from nexus_callbacks.layout.coverage import Outcome
-from nexus_callbacks.layout.origins import Absent, Origins, Value
+from nexus_callbacks.layout.origins import Absent, Missing, Origins, Value
 from nexus_callbacks.layout.readings import Readings
 from nexus_callbacks.values import as_nexus
 
@@ -245,8 +245,8 @@ class Template:
         of_field = next((slot.field.record for slot in self._slots[variable] if slot.field.record), None)
         return self._bindings[variable].record or of_field or "initial"
 
-    def _absence(self, variable: str, reason: str) -> list[Addition]:
-        self.outcomes[variable] = self.outcomes[variable].with_(reason=reason)
+    def _absence(self, variable: str, reason: str, untold: bool = False) -> list[Addition]:
+        self.outcomes[variable] = self.outcomes[variable].with_(reason=reason, untold=untold)
         return []
 
     def _waiting(self) -> list[tuple[str, Binding]]:
@@ -262,7 +262,8 @@ class Template:
         try:
             value = ask(self._bindings[variable])
         except Absent as error:
-            return self._absence(variable, str(error)) if last else []
+            untold = isinstance(error, Missing) and error.scheme == "start"
+            return self._absence(variable, str(error), untold) if last else []
         return self._fill(variable, value) if value else []
 
     def _fill(self, variable: str, value: Value) -> list[Addition]:
@@ -304,7 +305,7 @@ class Template:
         without = ["written without units: the device gives none"] if wanted and not unit else []
         reason = "; ".join(dict.fromkeys(filter(None, [*without, *remarks, *told, self._bindings[variable].remark])))
         self.outcomes[variable] = self.outcomes[variable].with_(
-            filled=True, origin=origin, unit_from=given, unit_to=unit, reason=reason, record=record
+            filled=True, untold=False, origin=origin, unit_from=given, unit_to=unit, reason=reason, record=record
         )
 
     def _grow(self, variable: str, stream: Stream, key: DataKey) -> list[Addition]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nexus_callbacks.beamline.profile import Bindings, load_bindings
 from nexus_callbacks.beamline.sources import nearest
-from nexus_callbacks.definitions import esrf_xml, release
+from nexus_callbacks.definitions import esrf_xml, release, safe_xml
 from nexus_callbacks.definitions.check import sure
 from nexus_callbacks.definitions.definition import Group, merge
 from nexus_callbacks.definitions.links import circles
@@ -112,11 +112,11 @@ def read(
         place = places[index] if index < len(places) else None
         try:
             definition, defaults, number = _find(name, folder, place)
-            data = definition.read_bytes()
+            data = safe_xml.head(definition)  # Once: the SHA-256 is that of what is parsed.
             if name in names():
-                trees.append(esrf_xml.read(definition))
+                trees.append(esrf_xml.reads(data, str(definition)))
             else:  # With all that is wrong in it, as far as it can be read.
-                tree, unsound = esrf_xml.survey(definition)
+                tree, unsound = esrf_xml.survey(definition, data)
                 faults += unsound
                 local += [tree] if tree else []
                 trees += [tree] if tree else []

@@ -6,8 +6,9 @@ Each line has its reason. What it matches is reported as ``info``, and counted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from nexus_callbacks.validation.report import Finding
 
@@ -21,6 +22,8 @@ class Allowed:
     message: str
     """Regular expression for the whole message."""
     reason: str
+    definition: str = ""
+    """Regular expression for the `definition` of the entry or subentry that owns the path; empty fits any, and none."""
 
 
 _NOT_A_MEMBER = "The field value is not a member of the enumerated list: .*"
@@ -62,11 +65,13 @@ ALLOWED: tuple[Allowed, ...] = (
         r"instrument",
         r"NXsource: This group has more occurrences than allowed",
         "NXtomo has one NXsource; ESRF's lasers, which excite the sample, are NXsource, too",
+        "NXtomo",
     ),
     Allowed(
         r"(\w+/)?source",
         r"NXsource is an invalid class in NX(sub)?entry",
         "NXmx has its source in the entry, where NXentry does not name one",
+        "NXmx",
     ),
     # Values: where ESRF's own text about the field tells to write what NXDL does not list.
     Allowed(
@@ -93,30 +98,34 @@ ALLOWED: tuple[Allowed, ...] = (
     Allowed(
         r"instrument/detector\d\d/(countrate_correction_applied|flatfield_applied|pixel_mask|pixel_mask_applied)",
         _TYPE_OR_UNITS,
-        "ESRF's definition has text here",
+        "ESRF's definition has text for what was done to a detector's frames",
     ),
-    Allowed(r"instrument/xraylens\d\d/(aperture|curvature)", _TYPE_OR_UNITS, "ESRF's definition has text here"),
+    Allowed(r"instrument/xraylens\d\d/(aperture|curvature)", _TYPE_OR_UNITS, "ESRF's definition has text about a lens"),
     Allowed(r"sample/ub_matrix", _TYPE_OR_UNITS, "ESRF writes the matrix as text"),
     # Application definitions whose own text, or nexusformat's reading of it, does not fit what they are for.
     Allowed(
         r"instrument_1/source_1/(probe|type)",
         r"The field value is not a valid NX_FLOAT",
         "NXcxi_ptycho (v2026.01) has NX_FLOAT here by a slip: they are words, as NXsource says",
+        "NXcxi_ptycho",
     ),
     Allowed(
         r"instrument_1/detector_1",
         r'"@(axes|signal)" is not defined as an attribute in NXdetector',
         "NXcxi_ptycho asks for these attributes",
+        "NXcxi_ptycho",
     ),
     Allowed(
         r"instrument_1/(detector_1/data_1|beam_1/(energy|incident_beam_energy))",
         r"This field is not defined in NX(detector|beam)",
         "NXcxi_ptycho asks for these links",
+        "NXcxi_ptycho",
     ),
     Allowed(
         r".*",
         r'Values for "nE" are not unique|doc: Number of energies|(data|energy): \d+',
         "NXfluo describes one spectrum; of a map's the channels are the last dimension, nexusformat counts the first",
+        "NXfluo",
     ),
     # Ours, and the validator's own.
     Allowed(
@@ -138,6 +147,7 @@ ALLOWED: tuple[Allowed, ...] = (
         r"sample",
         r'Values for "n_comp" are not unique|(orientation_matrix|unit_cell): \d+',
         "NXxbase has one matrix and one cell, NXsample one for each component; nexusformat asks for both shapes",
+        r"NXx(base|euler|kappa|nb|rot)",
     ),
     Allowed(
         r"sample/unit_cell",
@@ -148,6 +158,7 @@ ALLOWED: tuple[Allowed, ...] = (
         r".*",
         r'"@(canSAS_class|version)" is not defined as an attribute in NX\w+',
         "NXcanSAS asks for these attributes, and its readers go by them; nexusformat compares with the base class only",
+        "NXcanSAS",
     ),
     Allowed(
         r".*",
@@ -162,10 +173,13 @@ ALLOWED: tuple[Allowed, ...] = (
 )
 
 ASKED = re.compile(r"This field is not defined in NX\w+")
+_NO_HOMES: Mapping[str, str] = MappingProxyType({})
 ASKED_REASON = "the definition asks for this field; a NeXus class may hold more fields than it names"
 
 
-def sort(finding: Finding, entry: str, asked: frozenset[str] = frozenset(), subentries: Iterable[str] = ()) -> Finding:
+def sort(
+    finding: Finding, entry: str, asked: frozenset[str] = frozenset(), homes: Mapping[str, str] = _NO_HOMES
+) -> Finding:
     """The finding as it is, or as ``info`` with the reason if the list lets it pass.
 
     Parameters
@@ -176,15 +190,18 @@ def sort(finding: Finding, entry: str, asked: frozenset[str] = frozenset(), sube
         Absolute path of the entry.
     asked
         Paths, relative to the entry, of the fields that the definition asked for.
-    subentries
-        Paths, relative to the entry, of the subentries, which have the shape of an entry.
+    homes
+        Path, relative to the entry, of the entry itself (empty) and of each subentry, which has the shape of an entry →
+        its application definition, or an empty text.
     """
     path = finding.path.removeprefix(entry).lstrip("/")
     if path in asked and ASKED.fullmatch(finding.message):
         return replace(finding, severity="info", allowed=ASKED_REASON)
-    homes = [home for home in subentries if path == home or path.startswith(f"{home}/")]
-    paths = [path, *(path.removeprefix(home).lstrip("/") for home in homes)]
+    above = [home for home in homes if not home or path == home or path.startswith(f"{home}/")]
+    paths = {path, *(path.removeprefix(home).lstrip("/") for home in above)}
+    definition = homes[max(above, key=len)] if above else ""
     for line in ALLOWED:
-        if re.fullmatch(line.message, finding.message) and any(re.fullmatch(line.path, each) for each in paths):
+        suits = not line.definition or re.fullmatch(line.definition, definition)
+        if suits and re.fullmatch(line.message, finding.message) and any(re.fullmatch(line.path, p) for p in paths):
             return replace(finding, severity="info", allowed=line.reason)
     return finding

@@ -71,21 +71,21 @@ def check(
         nexusformat is not installed.
     """
     validate, tree = _load()
-    subentries: list[str] = []
+    homes: dict[str, str] = {}
     with _lock, _collecting(validate, tree, entry, locking) as collector:
         try:
             with tree.NXFile(str(file), "r", locking=locking, recursive=True) as opened:
                 group = opened.readfile()[entry]
                 validate.get_validator(group.nxclass).validate(group)
-                below = list(_subentries(group))
-                subentries += [each.nxpath.removeprefix(f"{group.nxpath}/") for each in below]
-                for owner in (group, *below):
+                owners = [group, *_subentries(group)]
+                homes |= {each.nxpath.removeprefix(group.nxpath).lstrip("/"): _definition(each) for each in owners}
+                for owner in owners:
                     _check_application(validate, owner, collector)
         # The validator is not made for broken files and raises whatever comes: that is a finding, too.
         except Exception as error:
             collector.add(entry, f"NeXus's validator gave up here: {type(error).__name__}: {error}", "error")
     for path, level, message in dict.fromkeys(collector.messages):
-        yield with_remedy(allowed.sort(Finding(path, level, message), entry, asked, subentries))
+        yield with_remedy(allowed.sort(Finding(path, level, message), entry, asked, homes))
     for path, _, message in dict.fromkeys(collector.excused):
         yield Finding(path, "info", message, allowed=ONE_OF_SEVERAL)
 
@@ -105,10 +105,15 @@ def _subentries(group: Any) -> Iterator[Any]:
             yield from _subentries(item)
 
 
+def _definition(owner: Any) -> str:
+    """The application definition of an entry or a subentry; empty if it names none."""
+    return str(owner["definition"].nxvalue) if "definition" in owner.entries else ""
+
+
 def _check_application(validate: ModuleType, group: Any, collector: _Collector) -> None:
+    name = _definition(group)
     if "definition" not in group.entries:
         return
-    name = str(group["definition"].nxvalue)
     path = join(group.nxpath, "definition")
     try:
         validator = validate.ApplicationValidator(name)

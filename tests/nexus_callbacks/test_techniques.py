@@ -1,4 +1,5 @@
 import hashlib
+import io
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -134,3 +135,37 @@ def test_no_shipped_default_says_how_a_detector_stands():
     """Nobody stated it: a beamline's profile does."""
     defaults = resources.files("nexus_callbacks.techniques").joinpath("ptycho.yml").read_text("utf-8")
     assert "detector_normal" not in defaults
+
+
+def test_a_definition_that_is_too_large_is_a_fault_however_large(tmp_path: Path) -> None:
+    path = tmp_path / "huge.xml"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # Sparse: it takes no room on the disk, and more than any memory if it is read whole.
+    loaded, faults = techniques.read(["huge.xml"], tmp_path)
+    assert loaded is None
+    assert [(fault.message, str(fault.place)) for fault in faults] == [("larger than 20 MB", str(path))]
+
+
+def test_the_checksum_is_that_of_the_bytes_that_were_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that somebody saves between two readings of it."""
+    path = tmp_path / "mine.xml"
+    texts = [f"{ENTRY}<title>{text}</title></group>" for text in ("one", "two", "three")]
+    path.write_text(texts[0])
+    later = iter(texts[1:])
+    opened = io.open
+
+    def changing(file, *given, **named):
+        found = opened(file, *given, **named)
+        if file == path:
+            data = found.read()
+            found.close()
+            with opened(path, "w") as again:
+                again.write(next(later))
+            return io.BytesIO(data)
+        return found
+
+    monkeypatch.setattr(io, "open", changing)  # What Path.open and Path.read_bytes call.
+    loaded = techniques.load(["mine.xml"], tmp_path)
+    title = dict(loaded.definition.fields())["title"].text
+    parsed = next(text for text in texts if f">{title}<" in text)
+    assert loaded.sources == [("mine.xml", "", hashlib.sha256(parsed.encode()).hexdigest())]

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from nexus_callbacks.definitions.definition import Field, Group
 from nexus_callbacks.validation import allowed, nodes, nxdl, validate
+from nexus_callbacks.validation.report import Finding
 
 N = 6
 START, END = "2026-01-31T12:00:00.5+01:00", "2026-01-31T11:30:00Z"  # half an hour later, in another zone
@@ -938,6 +940,42 @@ def test_every_line_of_the_allow_list_is_needed_and_has_its_reason(whole, applic
     reasons = {finding.allowed for path in (whole, applications) for finding in validate(path).allowed}
     for line in allowed.ALLOWED:
         assert line.reason in reasons, line
+
+
+def test_each_line_of_the_allow_list_has_a_reason_of_its_own():
+    assert len({line.reason for line in allowed.ALLOWED}) == len(allowed.ALLOWED)
+
+
+OF_ONE_DEFINITION = [
+    ("NXtomo", "instrument", "NXsource: This group has more occurrences than allowed"),
+    ("NXmx", "source", "NXsource is an invalid class in NXentry"),
+    ("NXcxi_ptycho", "instrument_1/source_1/type", "The field value is not a valid NX_FLOAT"),
+    ("NXcxi_ptycho", "instrument_1/detector_1", '"@axes" is not defined as an attribute in NXdetector'),
+    ("NXcxi_ptycho", "instrument_1/detector_1/data_1", "This field is not defined in NXdetector"),
+    ("NXfluo", "instrument/fluorescence/data", "data: 5"),
+    ("NXxrot", "sample", "unit_cell: 6"),
+    ("NXcanSAS", "data", '"@canSAS_class" is not defined as an attribute in NXdata'),
+]
+
+
+@pytest.mark.parametrize(("definition", "path", "message"), OF_ONE_DEFINITION)
+def test_a_line_for_one_application_definition_holds_there_only(definition, path, message):
+    def severity(path, homes):
+        return allowed.sort(Finding(f"/entry/{path}", "error", message), "/entry", homes=homes).severity
+
+    other = "NXscan"
+    assert severity(path, {"": definition}) == "info"
+    assert severity(path, {"": other}) == severity(path, {"": ""}) == "error"
+    inner = {"": other, "further": definition}
+    assert (severity(f"further/{path}", inner), severity(path, inner)) == ("info", "error")
+    outer = {"": definition, "further": other}
+    assert (severity(f"further/{path}", outer), severity(path, outer)) == ("error", "info")
+
+
+def test_every_line_for_one_application_definition_has_its_case():
+    for line in (each for each in allowed.ALLOWED if each.definition):
+        cases = [message for definition, _, message in OF_ONE_DEFINITION if re.fullmatch(line.definition, definition)]
+        assert any(re.fullmatch(line.message, message) for message in cases), line
 
 
 def test_the_allow_list_is_for_esrf_s_places_only(path):

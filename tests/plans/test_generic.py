@@ -128,6 +128,9 @@ def test_what_a_plan_does_not_tell_is_absent_and_says_why(tmp_path, beamline):
     assert absent["scanRange_1"] == "the start document has no 'scanRange_1'"
     assert absent["scanAxis_2"] == "the start document has no 'motors.1'"
     assert "ic_counts" in absent["monitor_counts"]
+    untold = {line.variable for line in coverage(path)["entry"].outcomes if line.untold}
+    assert {"scanRange_1", "scanAxis_2"} <= untold
+    assert "monitor_counts" not in untold, "that is a detector's, which no start document tells"
 
 
 def test_every_fault_is_told_before_anything_moves(beamline):

@@ -9,6 +9,7 @@ from nexus_callbacks.beamline import bindings, sources, yaml_lines
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals, Source, check, load_profile, merge_bindings
 from nexus_callbacks.definitions import esrf_xml
 from nexus_callbacks.faults import FaultError, Place
+from nexus_callbacks.recipes import Recipes
 
 # The example of the design, "What people type", less what needs the file of one's own definitions.
 PROFILE = """
@@ -302,6 +303,32 @@ def test_a_template_is_a_path_and_nothing_else(tmp_path: Path, template: str) ->
     assert told.startswith("line 2: files.dataset: ")
 
 
+@pytest.mark.parametrize("spec", [">20000000000", ".20000000000", "1000", "/>8", "%Y", "=8"])
+def test_a_width_that_no_path_can_have_is_a_fault(tmp_path: Path, spec: str) -> None:
+    (told,) = faults(tmp_path, f'files:\n  dataset: "{{uid:{spec}}}.h5"')
+    assert told.startswith(f"line 2: files.dataset: {{uid:{spec}}} is no width")
+
+
+@pytest.mark.parametrize("spec", [".8", "8", ">8", "_<12.8", "0>4", "^999"])
+def test_a_placeholder_may_be_cut_and_widened(tmp_path: Path, spec: str) -> None:
+    found = profile(tmp_path, f'files:\n  dataset: "{{uid:{spec}}}.h5"')
+    assert found.files.dataset == f"{{uid:{spec}}}.h5"
+
+
+@pytest.mark.parametrize("seconds", [".inf", "1e10", ".nan", "60.1"])
+def test_a_timeout_that_no_clock_can_wait_for_is_a_fault(tmp_path: Path, seconds: str) -> None:
+    told = faults(tmp_path, f"read: {{timeout: {seconds}}}")
+    assert told
+    assert all(each.startswith("line 1: read.timeout: ") for each in told)
+
+
+def test_signals_that_are_too_large_are_a_fault_however_large(tmp_path: Path) -> None:
+    with (tmp_path / "signals.json").open("wb") as file:
+        file.truncate(1 << 40)  # Sparse: it takes no room on the disk.
+    with pytest.raises(FaultError, match=r"signals\.json: larger than 20 MB"):
+        bindings.read_signals(tmp_path / "signals.json")
+
+
 # -- YAML as a danger --------------------------------------------------------------------------------------------------
 
 
@@ -518,3 +545,13 @@ def test_other_files_are_no_signals(tmp_path: Path, text: str, fault: str) -> No
     (tmp_path / "signals.json").write_text(text)
     with pytest.raises(FaultError, match=fault):
         bindings.read_signals(tmp_path / "signals.json")
+
+
+def test_what_has_no_effect_in_this_release_is_remarked_with_its_line(tmp_path: Path) -> None:
+    profile(tmp_path, "private: [proposal]\nruns:\n  a: {plans: [x], catalogues: false}\n  b: {plans: [y]}\n")
+    told = Recipes(tmp_path).remarks
+    start = f"{tmp_path}/profile.yml, line "
+    assert [each.removeprefix(start) for each in told if "no effect" in each] == [
+        "1: 'private:' has no effect in this release",
+        "3: 'catalogues:' has no effect in this release",
+    ]
