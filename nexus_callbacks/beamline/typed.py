@@ -61,6 +61,12 @@ def _short_name(value: str) -> str:
     return value
 
 
+def _technique(value: str) -> str:
+    if not value.strip():
+        raise _fault("a technique without a name", "name a shipped technique or a definition of your own")
+    return value
+
+
 def _constant(value: Any) -> Any:
     if value is None or value == "":
         raise _fault("has no value", "leave the variable out instead")
@@ -146,6 +152,7 @@ Constant = Annotated[Any, BeforeValidator(_constant)]
 Conversion = Annotated[tuple[str, Table], BeforeValidator(_conversion)]
 TangoDevice = Annotated[str, AfterValidator(_device)]
 ShortName = Annotated[str, AfterValidator(_short_name)]
+TechniqueName = Annotated[str, AfterValidator(_technique)]
 Template = Annotated[str, AfterValidator(_template)]
 Zone = Annotated[str, AfterValidator(_zone)]
 

@@ -305,6 +305,14 @@ def test_a_template_is_a_path_and_nothing_else(tmp_path: Path, template: str) ->
 # -- YAML as a danger --------------------------------------------------------------------------------------------------
 
 
+def test_a_technique_without_a_name_is_told_with_its_line(tmp_path: Path) -> None:
+    told = faults(tmp_path, 'techniques:\n  tomo:\n  "": {a: data:x}\n  " ":')
+    assert [fault.split(" (")[0] for fault in told] == [
+        "line 3: techniques.: a technique without a name",
+        "line 4: techniques. : a technique without a name",
+    ]
+
+
 def test_tags_anchors_aliases_and_repeated_keys_are_refused_together(tmp_path: Path) -> None:
     text = "beamline: !!python/object/apply:os.system [ls]\nfacility: &x ESRF\nconstants:\n  a: *x\n  b: 1\n  b: 2"
     assert faults(tmp_path, text) == [
