@@ -302,6 +302,32 @@ def test_a_template_is_a_path_and_nothing_else(tmp_path: Path, template: str) ->
     assert told.startswith("line 2: files.dataset: ")
 
 
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("/etc/{uid}", "begins at the root"),
+        ("{time:/etc/%Y}", "begins at the root"),
+        ("{sample:.0}/{uid}", "begins at the root"),
+        ("../../../{uid}", "leaves the folder"),
+        ("{data_root}/../{uid}", "leaves the folder"),
+        ("a/{time:..}/{uid}", "leaves the folder"),
+        ("{data_root}{uid}", "{data_root} stands alone"),
+        ("{data_root:.3}/{uid}", "{data_root} stands alone"),
+        ("a/{data_root}/{uid}", "{data_root} stands alone"),
+    ],
+)
+@pytest.mark.parametrize("setting", ["dataset", "master"])
+def test_a_template_stays_below_the_data_root(tmp_path: Path, setting: str, template: str, why: str) -> None:
+    (told,) = faults(tmp_path, f'files:\n  {setting}: "{template}"')
+    assert told.startswith(f"line 2: files.{setting}: ")
+    assert why in told
+
+
+@pytest.mark.parametrize("template", ["{data_root}/{sample}/{uid}.h5", "{sample}..{uid}.h5", "a/./{time:%Y/%m}/x.h5"])
+def test_a_template_below_the_data_root_is_taken(tmp_path: Path, template: str) -> None:
+    assert profile(tmp_path, f'files:\n  dataset: "{template}"').files.dataset == template
+
+
 # -- YAML as a danger --------------------------------------------------------------------------------------------------
 
 
