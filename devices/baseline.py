@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import json
 import math
+import sys
 import threading
 import time
 import weakref
@@ -36,6 +37,8 @@ FRESH = 1.0
 """s for which an answer is as good as a new one, where nobody has read it yet."""
 LAST = 10.0
 """s that the end of a session waits for channels that hang; PyTango gives up after 9 s (three attempts of 3 s)."""
+NOTICE = 1.0
+"""s after which it says so."""
 Open = Callable[[Source], Channel]
 
 
@@ -168,8 +171,10 @@ class ControlSystem:
         self._asked = -math.inf
         self._told = False
         """The answers have been read."""
+        self._gathering = threading.Lock()
+        """An aborted run's trigger may still wait for answers when the next run asks."""
         self._known: dict[str, Sample] = {}
-        """Key → a sample of the type and unit that the last descriptor told."""
+        """Key → a sample of the unit, dtype and shape that the last descriptor told."""
 
     def trigger(self) -> Status:
         """Ask all channels; finished when each has answered or its time is over."""
@@ -177,7 +182,12 @@ class ControlSystem:
         if self._fresh() and not self._told:
             status.set_finished()
         else:
-            threading.Thread(target=self._ask_all, args=(status,), name=self.name, daemon=True).start()
+            try:
+                threading.Thread(target=self._ask_all, args=(status,), name=self.name, daemon=True).start()
+            except RuntimeError as error:  # "can't start new thread"
+                with self._gathering:
+                    self._take(self._failed(error))
+                status.set_finished()
         return status
 
     def _fresh(self) -> bool:
@@ -190,11 +200,24 @@ class ControlSystem:
             status.set_finished()  # Whatever happens: a scan waits for it.
 
     def _gather(self) -> None:
+        with self._gathering:
+            try:
+                self._take(self._ask())
+            except Exception as error:  # The answers of before must not pass for new ones, and no scan ends of it.
+                self._take(self._failed(error))
+
+    def _ask(self) -> dict[str, Sample | str]:
         deadline = time.monotonic() + self._timeout
         for inquiry in self._inquiries.values():
             inquiry.ask()
         silent = f"no answer within {self._timeout:g} s"
-        self._answers = {key: inquiry.answer(deadline) or silent for key, inquiry in self._inquiries.items()}
+        return {key: inquiry.answer(deadline) or silent for key, inquiry in self._inquiries.items()}
+
+    def _failed(self, error: Exception) -> dict[str, Sample | str]:
+        return dict.fromkeys(self._inquiries, f"{type(error).__name__}: {error}")
+
+    def _take(self, answers: dict[str, Sample | str]) -> None:
+        self._answers = answers
         self._asked, self._told = time.monotonic(), False
 
     def read(self) -> dict[str, dict[str, Any]]:
@@ -216,9 +239,12 @@ class ControlSystem:
         return found
 
     def _misfit(self, key: str, sample: Sample) -> str:
-        """Why a sample cannot stand under the unit that the run's descriptor gives, which was told before."""
-        known = self._known.get(key, sample)
-        return "" if known.units == sample.units else f"its unit has changed from {known.units!r} to {sample.units!r}"
+        """Why a sample cannot stand under the data key of the run's descriptor, which was told before."""
+        known, now = (each.data_key("") for each in (self._known.get(key, sample), sample))
+        for said, word in (("units", "unit"), ("dtype", "dtype"), ("shape", "shape")):
+            if known.get(said) != now.get(said):
+                return f"its {word} has changed from {known.get(said)!r} to {now.get(said)!r}"
+        return ""
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """The data keys; that of a channel which does not answer is as it was last, or without a unit."""
@@ -249,7 +275,16 @@ _threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 @atexit.register
 def _wait_for_threads() -> None:
     """At the end of the session: a thread that comes back from PyTango into an interpreter that has ended aborts it."""
-    deadline = time.monotonic() + LAST
+    begun = time.monotonic()
+    _join(begun + NOTICE)
+    hanging = sum(thread.is_alive() for thread in list(_threads))
+    if hanging:
+        text = f"nexus-callbacks: waiting up to {LAST:g} s for {hanging} readings of control systems that hang"
+        print(text, file=sys.stderr)  # noqa: T201  # A terminal that says nothing looks dead.
+        _join(begun + LAST)
+
+
+def _join(deadline: float) -> None:
     for thread in list(_threads):
         thread.join(max(deadline - time.monotonic(), 0.0))
 
@@ -268,8 +303,8 @@ class _Inquiry:
         if self._thread is None or not self._thread.is_alive():
             self._done.clear()
             self._thread = threading.Thread(target=self._read, name=NAME, daemon=True)
-            _threads.add(self._thread)
             self._thread.start()
+            _threads.add(self._thread)  # Now that it can be waited for.
 
     def _read(self) -> None:
         try:

@@ -167,7 +167,7 @@ class Recipes:
         loaded, faults = techniques.read(*self._asked(technique))
         if loaded is None or self.profile is None:
             return loaded, faults
-        tree, misplaced = axes.placed(self.profile.axes, loaded.definition)
+        tree, misplaced = axes.placed(self.profile.axes, loaded.definition, self.profile.place)
         return replace(loaded, definition=tree), [*faults, *misplaced]
 
     def _asked(self, technique: str | None) -> tuple[list[str], Path, list[Place | None]]:
@@ -200,7 +200,8 @@ class Recipes:
         chains = axes.columns(self.profile.axes) if self.profile else frozenset()
         alone = None
         if technique and self.profile:
-            tree, _ = axes.placed(self.profile.axes, techniques.load([technique], self.profile.folder).definition)
+            own_tree = techniques.load([technique], self.profile.folder).definition
+            tree, _ = axes.placed(self.profile.axes, own_tree, self.profile.place)
             alone = merge(tree, loaded.definition.holding(self._joined(loaded)))
         return _Shape(loaded, known, whole | chains, renewal.unmapped, alone)
 

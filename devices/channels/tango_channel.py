@@ -45,7 +45,7 @@ class TangoChannel:
         value, choices = reading.value, ()
         if reading.type == tango.CmdArgType.DevEnum:
             choices = tuple(config.enum_labels)
-            value = choices[int(value)] if not hasattr(value, "__len__") else [choices[int(v)] for v in value]
+            value = _label(value, choices) if not hasattr(value, "__len__") else [_label(v, choices) for v in value]
         elif reading.type == tango.CmdArgType.DevState:
             value = str(value)
         return Sample(
@@ -55,6 +55,12 @@ class TangoChannel:
             precision=_precision(config.format),
             choices=choices,
         )
+
+
+def _label(value: Any, choices: tuple[str, ...]) -> str:
+    if not 0 <= int(value) < len(choices):
+        raise NoValue(f"{int(value)} is none of the enumeration's {len(choices)} labels")
+    return choices[int(value)]
 
 
 def _precision(text: str) -> int | None:

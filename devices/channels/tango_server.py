@@ -11,10 +11,13 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
+
+import numpy as np
 
 START = 20.0
 """s within which a server must be there."""
@@ -64,7 +67,7 @@ class TangoServer:
         ready: queue.Queue[str] = queue.Queue()
         self._thread = threading.Thread(target=self._answer, args=(self._process, ready), daemon=True)
         self._thread.start()
-        self._send({name: _described(signal) for name, signal in self._signals.items()})
+        self._send(_text({name: _described(signal) for name, signal in self._signals.items()}))
         try:
             access = ready.get(timeout=START)
         except queue.Empty:
@@ -92,11 +95,11 @@ class TangoServer:
         if process.stdout:
             process.stdout.close()
 
-    def _send(self, message: Any) -> None:
+    def _send(self, message: str) -> None:
         process = self._process
         if process is not None and process.stdin is not None:
             try:
-                process.stdin.write(json.dumps(message) + "\n")
+                process.stdin.write(message + "\n")
                 process.stdin.flush()
             except (OSError, ValueError):
                 return  # It has ended, or is being closed.
@@ -104,19 +107,32 @@ class TangoServer:
     def _answer(self, process: subprocess.Popen[str], ready: queue.Queue[str]) -> None:
         """Tell what the server asks for, until it ends."""
         for line in process.stdout or ():
-            kind, _, name = line.rstrip("\n").partition(" ")
+            kind, _, rest = line.rstrip("\n").partition(" ")
             if kind == "ready":
-                ready.put(name)
+                ready.put(rest)
             elif kind == "read":
-                self._send(self._value(name))
+                number, _, name = rest.partition(" ")
+                self._send(self._value(int(number), name))
         ready.put("")
 
-    def _value(self, name: str) -> dict[str, Any]:
+    def _value(self, number: int, name: str) -> str:
+        """The answer to a question, which has its number."""
         try:
             signal = self._signals[name]
-            return {"value": signal.read()[signal.name]["value"]}
+            return _text({"number": number, "value": signal.read()[signal.name]["value"]})
         except Exception as error:  # Whatever a device raises is what the client is to be told.
-            return {"error": f"{type(error).__name__}: {error}"}
+            return _text({"number": number, "error": f"{type(error).__name__}: {error}"})
+
+
+def _text(message: Any) -> str:
+    return json.dumps(message, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """What json takes for a number or an array of numpy."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no value of a Tango attribute")
 
 
 def _described(signal: Any) -> dict[str, Any]:
@@ -129,11 +145,15 @@ def _described(signal: Any) -> dict[str, Any]:
 
 
 class _Beamline:
-    """The pipe to the beamline's process, for one question at a time."""
+    """The pipe to the beamline's process, for one question at a time.
+
+    Question and answer have a number, by which an answer that comes too late is known, and dropped.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._answers: queue.Queue[str] = queue.Queue()
+        self._number = 0
 
     def follow(self) -> None:
         """Take the answers until the other end is closed."""
@@ -143,11 +163,23 @@ class _Beamline:
     def value(self, name: str) -> Any:
         """What a signal has now."""
         with self._lock:
-            _tell(f"read {name}")
-            answer = json.loads(self._answers.get(timeout=ANSWER))
+            self._number += 1
+            _tell(f"read {self._number} {name}")
+            answer = self._answer(time.monotonic() + ANSWER)
         if "error" in answer:
             raise RuntimeError(answer["error"])
         return answer["value"]
+
+    def _answer(self, deadline: float) -> dict[str, Any]:
+        """The answer to the last question."""
+        try:
+            while True:
+                left = max(deadline - time.monotonic(), 0.0)
+                answer: dict[str, Any] = json.loads(self._answers.get(timeout=left))
+                if answer["number"] == self._number:
+                    return answer
+        except queue.Empty:
+            raise TimeoutError(f"the beamline gave no answer within {ANSWER:g} s") from None
 
 
 def _tell(text: str) -> None:

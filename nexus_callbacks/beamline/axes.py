@@ -156,11 +156,15 @@ def _carried(node: Any) -> bool:
     return isinstance(node, Group) and node.nx_class in ("NXsample", "NXdetector", "NXbeam", "NXsource")
 
 
-def placed(axes: Axes, tree: Group) -> tuple[Group, list[Fault]]:
+def placed(axes: Axes, tree: Group, place: Places) -> tuple[Group, list[Fault]]:
     """The definition with the axes of each group that it has; what it cannot take is a fault."""
     homes = {group: path for group in axes if axes[group] and (path := home(group, tree)) is not None}
     faults: list[Fault] = []
     for group, path in homes.items():
+        homeless = _homeless(axes, group, homes, place)
+        if homeless:
+            faults += homeless
+            continue
         try:
             tree = merge(tree, _within(tree, path.split("/"), _chain(axes, group, homes)))
         except FaultError as error:
@@ -168,6 +172,19 @@ def placed(axes: Axes, tree: Group) -> tuple[Group, list[Fault]]:
             continue
         tree = _standing(tree, "", path, f"/{path}/{HOLDER}/{list(axes[group])[-1]}")
     return tree, faults
+
+
+def _homeless(axes: Axes, group: str, homes: Mapping[str, str], place: Places) -> list[Fault]:
+    """A fault for each axis of a chain that stands on one of a group which this definition does not have."""
+    faults = []
+    for name, axis in axes[group].items():
+        other = (_below(group, "", axis) or "").rpartition(".")[0]
+        if other in axes and other not in homes:
+            message = f"axes.{group}.{name}: depends on {axis.depends_on}, but there is no group {other!r}"
+            message += " in a definition that has the other"
+            remedy = f"let it depend on {FLOOR!r}, or use a definition with both"
+            faults.append(Fault(message, place("axes", group, name, "depends_on"), remedy))
+    return faults
 
 
 def _chain(axes: Axes, group: str, homes: Mapping[str, str]) -> tuple[Group | Field, ...]:

@@ -19,14 +19,19 @@ WITHOUT_UNIT = ("count", "join", "lookup")
 """Conversions whose result does not have the unit of the values."""
 
 
+def _there(values: Sequence[Any]) -> list[Any]:
+    """The values that came: None and NaN are none."""
+    found = [v for v in values if v is not None and not (isinstance(v, numbers.Real) and math.isnan(v))]
+    if not found:
+        raise ValueError("no values")
+    return found
+
+
 def _numbers(values: Sequence[Any]) -> list[Any]:
     odd = next((v for v in values if v is not None and (isinstance(v, bool) or not isinstance(v, numbers.Real))), None)
     if odd is not None:
         raise ValueError(f"expected numbers, got {odd!r}")
-    found = [v for v in values if v is not None and not math.isnan(v)]
-    if not found:
-        raise ValueError("no values")
-    return found
+    return _there(values)
 
 
 def _mean(values: Sequence[Any]) -> float:
@@ -35,41 +40,25 @@ def _mean(values: Sequence[Any]) -> float:
 
 
 def _join(values: Sequence[Any]) -> str:
-    if not values:
-        raise ValueError("no values")
     # ESRF's definition wants lists in NX_CHAR "as a space-separated list".
-    return " ".join(f"{v:.15g}" if isinstance(v, float) else str(v) for v in values)
-
-
-def _list(values: Sequence[Any]) -> list[Any]:
-    if not values:
-        raise ValueError("no values")
-    return list(values)
-
-
-def _at(index: int) -> Callable[[Sequence[Any]], Any]:
-    def pick(values: Sequence[Any]) -> Any:
-        if not values:
-            raise ValueError("no values")
-        return values[index]
-
-    return pick
+    return " ".join(f"{v:.15g}" if isinstance(v, float) else str(v) for v in _there(values))
 
 
 _CONVERSIONS: dict[str, Callable[[Sequence[Any]], Any]] = {
-    "list": _list,
+    "list": _there,
     "join": _join,
-    "count": len,
+    "count": lambda values: len(_there(values)),
     "min": lambda values: min(_numbers(values)),
     "max": lambda values: max(_numbers(values)),
     "mean": _mean,
-    "first": _at(0),
-    "last": _at(-1),
+    "first": lambda values: _there(values)[0],
+    "last": lambda values: _there(values)[-1],
 }
 
 NAMES = (*_CONVERSIONS, "difference", "lookup")
-"""list (an array), join (a space-separated text), count (how many), min, max, mean (of the numbers that came: None and
-NaN are left out), first, last; difference (the second of two times less the first, in s), lookup (in a table)."""
+"""list (an array), join (a space-separated text), count (how many), min, max, mean (of numbers), first, last: of the
+values that came, None and NaN are left out; difference (the second of two times less the first, in s), lookup (in a
+table)."""
 
 
 def apply(name: str, values: Sequence[Any] | np.ndarray[Any, Any]) -> Any:

@@ -6,11 +6,12 @@ no document has it yet.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import numpy as np
 
 from nexus_callbacks import documents, units
 from nexus_callbacks.beamline import addresses, conversions
@@ -134,7 +135,9 @@ class Origins:
         """The value by all that the run has told, from the first or the last readings."""
 
         def pick(source: Source) -> Value | None:
-            return self._recorded(source, record, readings) if source.scheme in READ else self.fixed(source)
+            return (
+                self._recorded(source, record, readings, binding.unit) if source.scheme in READ else self.fixed(source)
+            )
 
         return self._value(binding, pick, whole=False)
 
@@ -165,7 +168,7 @@ class Origins:
             raise Absent(addresses.reasons(row).get(key, f"{origin}: no value"))
         return Value(row[key], origin, self.streams[stream].keys[key].units)
 
-    def _recorded(self, source: Source, record: str, readings: Readings) -> Value | None:
+    def _recorded(self, source: Source, record: str, readings: Readings, unit: str | None) -> Value | None:
         """The first or last reading, of the baseline before the rows of a scan."""
         reason = None
         for stream in sorted(self.streams, key=lambda name: name != BASELINE):
@@ -180,7 +183,7 @@ class Origins:
             # A baseline that was read once has no final reading: the first must not pass for it.
             if record == "final" and stream == BASELINE and readings.count(stream) < 2:
                 raise Absent("the run ended before the final reading of the baseline")
-            return self._described(source, stream, found, readings)
+            return found if unit else self._described(source, stream, found, readings)
         if reason is not None:
             raise reason
         return None
@@ -189,7 +192,7 @@ class Origins:
         """The reading, unless its unit cannot be known: nobody answered when the descriptor was made."""
         key = self.key(source, stream)
         silent = source.scheme in CONTROL and key is not None and readings.first(stream).get(key) is None
-        if silent and not found.units and isinstance(found.value, numbers.Real):
+        if silent and not found.units and _numeric(found.value):
             raise Absent(f"{source} came back after the run had begun, and its unit is not known")
         return found
 
@@ -266,6 +269,14 @@ class Origins:
             return Value(conversions.apply(name, plain), origin, given, typed)
         except ValueError as error:
             raise Absent(f"{origin}: {error}") from error
+
+
+def _numeric(value: Any) -> bool:
+    """Whether a value, or what an array holds, would have a unit."""
+    try:
+        return np.asarray(value).dtype.kind in "iufc"
+    except ValueError:  # Lists of unequal lengths.
+        return True
 
 
 def _in_units(value: Value, wanted: str | None) -> Any:

@@ -12,7 +12,7 @@ from bluesky.plans import count
 from bluesky.preprocessors import SupplementalData
 from ophyd.sim import hw
 
-from devices.baseline import ControlSystem, baseline_for
+from devices.baseline import NAME, ControlSystem, _wait_for_threads, baseline_for
 from devices.channels.channel import NoValue, Sample
 from devices.quantity import Quantity
 from nexus_callbacks import NexusWriter, coverage
@@ -137,6 +137,20 @@ def test_one_that_comes_back_too_late_to_tell_its_unit_is_absent(tmp_path, profi
     assert end.reason == f"{ADDRESS} came back after the run had begun, and its unit is not known"
 
 
+def test_an_array_that_comes_back_too_late_to_tell_its_unit_is_absent(tmp_path, profile):
+    (path,) = written(tmp_path, profile, Fake(NoValue("asleep"), current([0.19, 0.2], "A")))
+    _, end, values = told(path)
+    assert values == {}
+    assert end.reason == f"{ADDRESS} came back after the run had begun, and its unit is not known"
+
+
+def test_one_that_comes_back_late_is_written_if_the_profile_says_its_unit(tmp_path, profile):
+    text = PROFILE.replace("end: tango:fe/SR_Current", "end: {from: tango:fe/SR_Current, unit: A}")
+    (profile / "profile.yml").write_text(text)
+    (path,) = written(tmp_path, profile, Fake(NoValue("asleep"), current(0.19, "A")))
+    assert told(path)[2] == {"current_end": (190.0, "mA")}
+
+
 def test_the_unit_of_one_that_comes_back_is_known_from_earlier_runs(tmp_path, profile):
     samples = current(0.2, "A"), current(0.2, "A"), NoValue("asleep"), current(0.19, "A")
     _, path = written(tmp_path, profile, Fake(*samples), runs=2)
@@ -258,3 +272,91 @@ def test_a_client_that_is_not_installed_is_a_fault_with_its_remedy(tmp_path, mon
     device.trigger().wait(10)
     absent = json.loads(device.read()[ABSENT]["value"])
     assert absent["epics_B"] == "epics:B: pyepics is not installed (pip install 'nexus-callbacks[epics]')"
+
+
+# -- when the session itself is in trouble -----------------------------------------------------------------------------
+
+
+def no_threads_after(monkeypatch, number):
+    """Let the session start `number` more threads of a baseline."""
+    start, left = threading.Thread.start, [number]
+
+    def limited(thread):
+        if thread.name == NAME:
+            if not left[0]:
+                raise RuntimeError("can't start new thread")
+            left[0] -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_when_no_thread_can_be_started_the_initial_reading_is_not_taken_for_the_final_one(
+    tmp_path, profile, monkeypatch, threads
+):
+    """The second trigger gets no thread, or one that gets none for its channel."""
+    no_threads_after(monkeypatch, threads)
+    (path,) = written(tmp_path, profile, Fake(current(200.0)))
+    start, end, values = told(path)
+    assert values == {"current": (200.0, "mA")}
+    assert start.filled
+    assert end.reason == f"{ADDRESS}: RuntimeError: can't start new thread"
+    _wait_for_threads()
+
+
+@pytest.mark.parametrize(
+    ("late", "changed"),
+    [
+        ("OPEN", "dtype has changed from 'number' to 'string'"),
+        ([1.0, 2.0], "dtype has changed from 'number' to 'array'"),
+    ],
+)
+def test_a_type_that_changes_costs_that_reading_only(tmp_path, profile, late, changed):
+    (path,) = written(tmp_path, profile, Fake(current(200.0), current(late)))
+    _, end, values = told(path)
+    assert values == {"current": (200.0, "mA")}
+    assert end.reason == f"{ADDRESS}: its {changed}"
+
+
+def test_a_shape_that_changes_costs_that_reading_only():
+    device = ControlSystem({KEY: (ADDRESS, Fake(current([1.0, 2.0]), current([1.0])))}, 5.0)
+    device.describe()
+    device.read()
+    device.trigger().wait(10)
+    absent = json.loads(device.read()[ABSENT]["value"])
+    assert absent == {KEY: f"{ADDRESS}: its shape has changed from [2] to [1]"}
+
+
+def test_two_that_ask_at_once_take_turns():
+    """As when an aborted run's trigger still waits, and the next run asks for the description."""
+    inside, most, together = [], [], threading.Event()
+
+    class Watched(ControlSystem):
+        def _ask(self):
+            inside.append(1)
+            most.append(len(inside))
+            together.wait(0.2)
+            answers = super()._ask()
+            inside.pop()
+            return answers
+
+    device = Watched({KEY: (ADDRESS, Fake(current(200.0)))}, 5.0)
+    status = device.trigger()
+    device.describe()
+    status.wait(10)
+    assert most == [1, 1]
+
+
+def test_the_end_of_a_session_says_for_what_it_waits(monkeypatch, capsys):
+    hanging = Hanging()
+    device = ControlSystem({KEY: (ADDRESS, hanging)}, 0.01)
+    device.trigger().wait(10)
+    monkeypatch.setattr("devices.baseline.NOTICE", 0.0)
+    monkeypatch.setattr("devices.baseline.LAST", 0.01)
+    try:
+        _wait_for_threads()
+    finally:
+        hanging.let_go.set()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("nexus-callbacks: waiting up to ")

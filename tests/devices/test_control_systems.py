@@ -3,7 +3,9 @@
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -147,6 +149,20 @@ def test_enumerations_arrays_and_invalid_values_of_tango():
             sample("broken")
 
 
+@pytest.mark.parametrize("number", [-1, 2])
+def test_a_number_without_a_label_is_no_value_of_an_enumeration(number):
+    """By a proxy made for the test: PyTango's own servers refuse to send such a number."""
+    tango = pytest.importorskip("tango")
+    channel = TangoChannel("tango://h:1/d/f/m/range")
+    reading = SimpleNamespace(
+        value=number, quality=tango.AttrQuality.ATTR_VALID, type=tango.CmdArgType.DevEnum, time=tango.TimeVal(0)
+    )
+    config = SimpleNamespace(enum_labels=["LOW", "HIGH"], unit="", format="")
+    channel._proxy = SimpleNamespace(read_attribute=lambda _: reading, get_attribute_config=lambda _: config)
+    with pytest.raises(NoValue, match=f"{number} is none of the enumeration's 2 labels"):
+        channel.read()
+
+
 # -- EPICS -------------------------------------------------------------------------------------------------------------
 
 
@@ -172,3 +188,48 @@ def test_texts_and_arrays_of_epics(ioc):
 def test_a_process_variable_that_is_not_there_says_so(ioc):
     with pytest.raises(NoValue, match=r"no connection within 0\.2 s"):
         EpicsChannel("SR:NOWHERE", 0.2).read()
+
+
+class Answering:
+    """A signal that answers with the next of some functions' values, the last one again and again."""
+
+    def __init__(self, name, *answers, dtype="number"):
+        self.name, self._answers, self._dtype = name, list(answers), dtype
+
+    def describe(self):
+        return {self.name: {"source": "test", "dtype": self._dtype, "shape": []}}
+
+    def read(self):
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return {self.name: {"value": answer(), "timestamp": 0.0}}
+
+
+def attribute_of(server, name):
+    (host,) = server.hosts.values()
+    there, _, fragment = host.partition("#")
+    return TangoChannel(f"tango://{there}/test/signals/1/{name}#{fragment}")
+
+
+def test_an_answer_that_comes_too_late_is_not_taken_for_that_of_the_next_question():
+    pytest.importorskip("tango")
+    let_go = threading.Event()
+    slow = Answering("slow", lambda: let_go.wait(30) and 1.0, lambda: 1.5)
+    signals = {"slow": slow, "two": Answering("two", lambda: 2.0), "three": Answering("three", lambda: 3.0)}
+    with TangoServer({f"h:1/test/signals/1/{name}": signal for name, signal in signals.items()}) as server:
+        with pytest.raises(NoValue, match="2 s"):
+            attribute_of(server, "slow").read()
+        let_go.set()
+        found = {name: attribute_of(server, name).read().value for name in ("two", "three", "slow")}
+    assert found == {"two": 2.0, "three": 3.0, "slow": 1.5}
+
+
+def test_numbers_of_numpy_are_served_and_what_is_no_value_is_told():
+    pytest.importorskip("tango")
+    signals = {
+        "odd": Answering("odd", object),
+        "whole": Answering("whole", lambda: np.int64(7), dtype="integer"),
+    }
+    with TangoServer({f"h:1/test/signals/1/{name}": signal for name, signal in signals.items()}) as server:
+        with pytest.raises(NoValue, match="object"):
+            attribute_of(server, "odd").read()
+        assert attribute_of(server, "whole").read().value == 7

@@ -258,6 +258,26 @@ def test_axes_of_a_group_that_another_technique_has_are_no_fault(tmp_path):
     assert "instrument/camera/transformations/far" in dict(shaped.tree.fields())
 
 
+def test_an_axis_cannot_stand_on_a_chain_whose_group_is_in_another_definition_only(tmp_path):
+    text = """
+        definitions: [bench]
+        techniques: {more: {pixel: const:1}}
+        axes:
+          sample: {omega: {type: rotation, vector: [1, 0, 0], from: data:omega}}
+          camera:
+            far: {type: translation, vector: [0, 0, 1], from: data:far, depends_on: sample.omega}
+        """
+    sample = '<group groupName="sample" NX_class="NXsample"/>'
+    written(tmp_path, text, DEFINITION.replace(sample, ""))
+    more = f'<group groupName="${{entry}}" NX_class="NXentry">{sample}</group>'
+    (tmp_path / "definitions" / "more.xml").write_text(more, "utf-8")
+    with pytest.raises(FaultError) as caught:
+        Recipes(tmp_path, SIGNALS)
+    (fault,) = caught.value.faults
+    assert "axes.camera.far: depends on sample.omega, but there is no group 'sample'" in str(fault)
+    assert "line 6" in str(fault)
+
+
 def test_what_a_definition_fixes_an_axis_may_not_change(tmp_path):
     fixed = DEFINITION.replace(
         '<group groupName="sample" NX_class="NXsample"/>',
