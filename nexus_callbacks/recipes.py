@@ -286,8 +286,10 @@ class Recipes:
         Raises
         ------
         FaultError
-            The start document names a technique which the profile does not have.
+            The start document names a technique which the profile does not have, or what is no name.
         """
+        if self.profile:
+            self._refuse_nameless(start.get("technique"))
         named = tuple(dict.fromkeys(documents.techniques(start))) if self.profile else ()
         self._refuse_unknown(named)
         first, *further = [self._shapes[name] for name in named or (None,)]
@@ -332,6 +334,16 @@ class Recipes:
                 text = " ".join(dict.fromkeys(str(source.value) for source in said))
                 found[name] = replace(found[name], source=Source("const", text, text))
         return found
+
+    def _refuse_nameless(self, told: object) -> None:
+        """Refuse what names nothing: the run would have no technique, and nobody would be told."""
+        if told is None or isinstance(told, str | list | tuple | set):
+            return
+        assert self.profile is not None  # Runs without a profile have no techniques.
+        known = ", ".join(self.profile.techniques) or "none: the profile has no technique"
+        message = f"technique is {repr(told)[:80]}, no name"
+        remedy = f"set RE.md['technique'] to a name or a list of names: {known}"
+        raise FaultError([Fault(message, Place("start document"), remedy)])
 
     def _refuse_unknown(self, named: Iterable[str]) -> None:
         faults: list[Fault] = []

@@ -19,6 +19,9 @@ from nexus_callbacks.layout.coverage import Coverage
 LONG = 30
 """A group with more members than this shows its first ones and their number."""
 
+LISTED = 2000
+"""A table of coverage has no more rows: ESRF's whole definition has fewer, and each takes the terminal a while."""
+
 
 def tree(path: Path, depth: int = 3) -> Tree:
     """The tree of an HDF5 file: classes, shapes, links; nothing is followed out of the file."""
@@ -152,12 +155,14 @@ def coverage(found: Coverage, console: Console, every: bool = False) -> None:
     table = Table(box=None, header_style="bold")
     for name in ("variable", "from", "units", "remark"):
         table.add_column(name, overflow="fold")
-    for outcome in rows:
+    for outcome in rows[:LISTED]:
         units = _conversion(outcome.unit_from, outcome.unit_to)
         remark = outcome.reason or (f"deprecated: {outcome.deprecated}" if outcome.deprecated else "")
         origin = Text(outcome.origin) if outcome.filled else Text("absent", "red")
         table.add_row(Text(outcome.variable), origin, Text(units), Text(remark))
     console.print(table)
+    if len(rows) > LISTED:
+        console.print(f"… {len(rows) - LISTED} more (--json has them)", style="dim", markup=False)
 
 
 def prospects(found: Sequence[Prospect], console: Console, every: bool = False) -> None:

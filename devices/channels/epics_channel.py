@@ -22,15 +22,17 @@ class EpicsChannel:
     name
         As EPICS knows it.
     timeout
-        s for the connection, and again for the value.
+        s for the connection, again for the unit, and again for the value.
     """
 
     def __init__(self, name: str, timeout: float) -> None:
         self._timeout = timeout
         self._connected = threading.Event()
+        self._connections = 0
         self._pv = epics.PV(name, auto_monitor=False, connection_callback=self._connection)
 
     def _connection(self, conn: bool = False, **_: Any) -> None:
+        self._connections += conn
         (self._connected.set if conn else self._connected.clear)()
 
     def read(self) -> Sample:
@@ -38,9 +40,15 @@ class EpicsChannel:
         if not self._connected.wait(self._timeout):
             raise NoValue(f"no connection within {self._timeout:g} s")
         epics.ca.use_initial_context()  # A thread of its own has no context by itself.
+        connections = self._connections
+        # pyepics keeps the unit and the labels of its first question for ever; the server's may be others by now.
+        if self._pv.get_ctrlvars(timeout=self._timeout, warn=False) is None:
+            raise NoValue(f"no unit within {self._timeout:g} s")
         found = self._pv.get_with_metadata(timeout=self._timeout, with_ctrlvars=True, use_monitor=False)
         if found is None or found.get("value") is None:
             raise NoValue(f"no value within {self._timeout:g} s")
+        if connections != self._connections:
+            raise NoValue("its server was started again while it was read")
         if (found.get("severity") or 0) >= INVALID:
             raise NoValue("its record is in the alarm INVALID")
         value, choices = found["value"], _labels(found.get("enum_strs"))

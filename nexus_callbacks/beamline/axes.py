@@ -80,13 +80,16 @@ def _binding(name: str, spec: Spec, place: Place) -> Binding:
 
 
 def check(axes: Axes, place: Places) -> list[Fault]:
-    """What is wrong with the chains as such: axes that stand on nothing known, or on themselves."""
+    """What is wrong with the chains as such: axes that stand on nothing known, on themselves, or have a step's name."""
     stands = {}
     faults = []
     for group, chain in axes.items():
         before = ""
         for name, axis in chain.items():
             here = f"{group}.{name}"
+            if axis.increment and (step := f"{name}_increment_set") in chain:
+                message = f"axes.{group}.{step}: is called as the step of axes.{here}"
+                faults.append(Fault(message, place("axes", group, step), "give it another name"))
             below = _below(group, before, axis)
             if below is None:
                 stands[here] = ""

@@ -29,6 +29,7 @@ from nexus_callbacks.beamline.typed import (
     ShortName,
     Spec,
     TangoDevice,
+    TechniqueName,
     Zone,
 )
 from nexus_callbacks.definitions.definition import Record
@@ -138,7 +139,7 @@ class Profile(Bindings):
     private: list[str] = []
     """Patterns of variables which never leave the dataset file."""
     catalogues: dict[str, Any] = {}
-    techniques: dict[str, dict[str, AnySpec]] = {}
+    techniques: dict[TechniqueName, dict[str, AnySpec]] = {}
     """Technique → variable → source of a column or of frames."""
     axes: dict[str, dict[AxisName, AnyAxis]] = {}
     """Group → the axes that carry it, from the floor up."""

@@ -6,6 +6,7 @@ import math
 import re
 import string
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -58,6 +59,12 @@ def _device(value: str) -> str:
 def _short_name(value: str) -> str:
     if not value or set("/:# ") & set(value):
         raise _fault(f"{value!r} is no short name", "write one word without / : # or a space")
+    return value
+
+
+def _technique(value: str) -> str:
+    if not value.strip():
+        raise _fault("a technique without a name", "name a shipped technique or a definition of your own")
     return value
 
 
@@ -121,6 +128,8 @@ def _zone(value: str) -> str:
 
 # A width without a limit is memory without a limit.
 _WIDTH = re.compile(r"([\w-]?[<>^])?\d{0,3}(\.\d{1,3})?", re.ASCII)
+_TRIAL: dict[str, Any] = {**dict.fromkeys(naming.PLACEHOLDERS, "x"), "time": datetime(2000, 1, 1, tzinfo=UTC)}
+"""Something for each name of a template, to see what it makes of them."""
 
 
 def _template(value: str) -> str:
@@ -137,13 +146,25 @@ def _template(value: str) -> str:
         if spec and name != "time" and not _WIDTH.fullmatch(spec):
             remedy = f"cut it as {{{name}:.8}}, or widen it as {{{name}:>8}}"
             raise _fault(f"{{{name}:{spec}}} is no width of a text that a path can hold", remedy)
-    trial: dict[str, Any] = {**dict.fromkeys(naming.PLACEHOLDERS, "x"), "time": datetime(2000, 1, 1, tzinfo=UTC)}
     try:
-        empty = not value.format_map(trial).strip()
+        empty = not value.format_map(_TRIAL).strip()
     except ValueError as error:
         raise _fault(f"not a template: {error}") from error
     if empty:
         raise _fault("has no value")
+    return value
+
+
+def _below_data_root(value: str) -> str:
+    """Refuse a template whose path, however it is filled in, is not below the session's directory."""
+    remedy = "begin with a folder's name, or with {data_root}/"
+    if "data_root" in [name for _, name, _, _ in string.Formatter().parse(value.removeprefix("{data_root}/"))]:
+        raise _fault("{data_root} stands alone at the beginning: {data_root}/…", remedy)
+    path = PurePosixPath(value.format_map(_TRIAL))  # Filled in, as a format such as {time:/etc} makes folders, too.
+    if path.is_absolute():
+        raise _fault(f"{value!r} begins at the root of all folders", remedy)
+    if ".." in path.parts:
+        raise _fault(f"{value!r} leaves the folder of the data with '..'", remedy)
     return value
 
 
@@ -153,7 +174,8 @@ Constant = Annotated[Any, BeforeValidator(_constant)]
 Conversion = Annotated[tuple[str, Table], BeforeValidator(_conversion)]
 TangoDevice = Annotated[str, AfterValidator(_device)]
 ShortName = Annotated[str, AfterValidator(_short_name)]
-Template = Annotated[str, AfterValidator(_template)]
+TechniqueName = Annotated[str, AfterValidator(_technique)]
+Template = Annotated[str, AfterValidator(_template), AfterValidator(_below_data_root)]
 Zone = Annotated[str, AfterValidator(_zone)]
 
 CONFIG = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)

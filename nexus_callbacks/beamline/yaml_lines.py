@@ -1,8 +1,8 @@
 """YAML with lines: a small, safe subset of YAML 1.2 → plain values, and the line of each.
 
 Read from ruamel.yaml's events, so that nothing is ever built that the file does not spell out: tags, anchors and
-aliases are refused, as are repeated keys, a second document, more than 5 MB and more than 50 levels. Scalars follow
-the core schema of YAML 1.2 (section 10.3.2): ``no`` and ``on`` are texts.
+aliases are refused, as are repeated keys, a second document, more than 5 MB, more than 50 levels and more than
+50 000 keys and values. Scalars follow the core schema of YAML 1.2 (section 10.3.2): ``no`` and ``on`` are texts.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from nexus_callbacks.faults import Fault, FaultError, Place
 
 MAX_BYTES = 5_000_000
 MAX_DEPTH = 50
+MAX_VALUES = 50_000  # A whole beamline has some 1000 of them; to read these takes seconds.
 MAX_FAULTS = 1000  # Nobody reads more, and a hostile file could hold millions.
 
 _INT = re.compile(r"[-+]?[0-9]+")
@@ -140,6 +141,7 @@ class _Builder:
         self._text = text
         self._levels: list[_Level] = []
         self._documents = 0
+        self._count = 0
 
     def take(self, event: Event) -> None:
         line = event.start_mark.line + 1
@@ -152,6 +154,9 @@ class _Builder:
         elif isinstance(event, MappingEndEvent | SequenceEndEvent):
             self._levels.pop()
         elif isinstance(event, AliasEvent | ScalarEvent | CollectionStartEvent):
+            self._count += 1
+            if self._count > MAX_VALUES:
+                raise FaultError([*self._text.faults, self._fault(f"more than {MAX_VALUES} keys and values", line)])
             self._refuse(event, line)
             self._node(event, line)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from nexus_callbacks.faults import FaultError
@@ -18,14 +21,33 @@ BAD, WRONG_USE = 1, 2
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, all else on stderr.")]
 
 
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and line feed, what turns the direction of writing, and halves of characters."""
+
+
+class _PlainConsole(Console):
+    """A console on which no text that comes from a file can steer the terminal: such characters are spelled out."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or not _UNSEEN.search(segment.text):
+                yield segment
+            else:
+                yield Segment(_UNSEEN.sub(_spelled, segment.text), segment.style)
+
+
+def _spelled(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
 def console_for(as_json: bool) -> Console:
     """Where a command talks: stdout, or stderr where that is kept for JSON."""
-    return Console(stderr=as_json, highlight=False)
+    return _PlainConsole(stderr=as_json, highlight=False)
 
 
 def refuse(error: FaultError) -> NoReturn:
     """Print every fault and end with the status for wrong use."""
-    console = Console(stderr=True, highlight=False)
+    console = console_for(as_json=True)
     count = len(error.faults)
     console.print(f"{count} fault{'s' if count > 1 else ''}:", style="bold red")
     for fault in error.faults:

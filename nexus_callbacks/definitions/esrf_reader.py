@@ -169,7 +169,7 @@ class _Reader:
         self._codec = encoding or self._codec
 
     def _start(self, tag: str, given: dict[str, str]) -> None:
-        self._check_bounds()
+        self._check_bounds(len(given))
         kind = cast(Kind, tag) if tag in ("group", "link", "attribute") else "field"
         before, start = self._start_tag()
         values = zip(given.items(), _GIVEN.findall(start), strict=True)
@@ -213,8 +213,11 @@ class _Reader:
         elif isinstance(node, Group):
             self._root = node
 
-    def _check_bounds(self) -> None:
+    def _check_bounds(self, attributes: int) -> None:
         self._nodes += 1
+        if attributes > safe_xml.MAX_ATTRIBUTES:
+            message = f"an element of more than {safe_xml.MAX_ATTRIBUTES} attributes"
+            raise FaultError([*self._faults, Fault(message, self._place())])
         if len(self._faults) >= MAX_FAULTS:
             raise FaultError([*self._faults, Fault("too many faults; the rest was not read", self._place())])
         if len(self._open) >= MAX_DEPTH:

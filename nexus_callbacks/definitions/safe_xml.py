@@ -16,6 +16,7 @@ from nexus_callbacks.faults import Fault, FaultError, Place
 
 MAX_BYTES = 20_000_000
 MAX_DEPTH = 100
+MAX_ATTRIBUTES = 100  # Of one element; the largest of all NXDL files has some 10.
 MAX_ELEMENTS = 100_000  # The largest NXDL file of v2026.01 (NXem) has 1900.
 
 _MISMATCH = expat.errors.codes[expat.errors.XML_ERROR_TAG_MISMATCH]
@@ -139,6 +140,8 @@ class _Reader:
             raise FaultError([Fault(f"more than {MAX_ELEMENTS} elements", self._place())])
         if len(self._open) >= MAX_DEPTH:
             raise FaultError([Fault(f"more than {MAX_DEPTH} elements inside one another", self._place())])
+        if len(given) > MAX_ATTRIBUTES:
+            raise FaultError([Fault(f"an element of more than {MAX_ATTRIBUTES} attributes", self._place())])
         namespace, _, tag = name.rpartition(" ")
         element = Element(tag, namespace, given, self._place())
         if self._open:

@@ -92,7 +92,7 @@ class Coverage:
         """JSON text with the summary, where each mandatory variable belongs, and all outcomes by variable."""
         # vars(), as asdict() copies level by level, which takes 20 times as long.
         variables = {o.variable: {k: v for k, v in vars(o).items() if v and k != "variable"} for o in self.outcomes}
-        mandatory = {o.variable: o.paths[0] for o in self.outcomes if o.mandatory}
+        mandatory = {o.variable: o.paths[0] for o in self.outcomes if o.mandatory and o.paths}
         frames = {"frames": dict(self.frames)} if self.frames else {}
         content = {**self.summary(), "mandatory": mandatory, **frames, "variables": variables}
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"))

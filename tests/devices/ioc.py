@@ -11,7 +11,14 @@ class Ring(PVGroup):
     mode = pvproperty(value="hybrid", dtype=ChannelType.ENUM, enum_strings=["uniform", "hybrid"], name="MODE")
     message = pvproperty(value="beam for users until 8:00", dtype=ChannelType.CHAR, max_length=100, name="MESSAGE")
     orbit = pvproperty(value=[1.5, -2.5, 3.5], units="um", name="ORBIT")
+    lifetime = pvproperty(value=40.0, units="h", name="LIFETIME")
+    unit = pvproperty(value="h", dtype=ChannelType.STRING, name="LIFETIME_UNIT")
     undefined = pvproperty(value=0.0, name="UNDEFINED", alarm_group="undefined")
+
+    @unit.putter
+    async def unit(self, instance, value):
+        """As when the server is started again with another unit."""
+        await self.lifetime.write_metadata(units=value)
 
     @undefined.startup
     async def undefined(self, instance, async_lib):

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import epics
 import h5py
 import numpy as np
 import pytest
@@ -183,6 +184,13 @@ def test_texts_and_arrays_of_epics(ioc):
     orbit = EpicsChannel("SR:ORBIT", 15).read()
     np.testing.assert_array_equal(orbit.value, [1.5, -2.5, 3.5])
     assert orbit.units == "um"
+
+
+def test_a_unit_of_epics_is_asked_for_with_each_value(ioc):
+    channel = EpicsChannel("SR:LIFETIME", 10.0)
+    assert channel.read().units == "h"
+    epics.PV("SR:LIFETIME_UNIT").put("min", wait=True)
+    assert channel.read().units == "min"
 
 
 def test_a_process_variable_that_is_not_there_says_so(ioc):

@@ -1,6 +1,7 @@
 """Several techniques in one run: the first shapes the entry, each further one a subentry; nothing is there twice."""
 
 import shutil
+from pathlib import Path
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
@@ -290,6 +291,19 @@ def test_unknown_techniques_are_refused_at_once_before_anything_is_measured(sess
         session.scan("rockin", "tomo", "spectre")
     assert [fault.message.split("'")[1] for fault in refused.value.faults] == ["rockin", "spectre"]
     assert not [name for name, _ in session.documents[before:] if name == "event"]
+
+
+@pytest.mark.parametrize("technique", [5, 0, True, float("nan"), b"mine", {"mine": 1}, {"name": "tomo"}])
+def test_what_is_no_name_of_a_technique_is_refused_at_the_start(session, technique):
+    before = len(session.documents)
+    with pytest.raises(FaultError, match=r"start document: technique is .*, no name \(set RE.md\['technique'\] to"):
+        session.engine(session.bench.scan(technique=technique, dataset="1"))
+    assert not [name for name, _ in session.documents[before:] if name == "event"]
+
+
+def test_a_technique_of_none_is_none(session):
+    recipe = Recipes(session.profile).recipe({"technique": None, "uid": "u", "time": 0.0}, Path("x.h5"))
+    assert recipe.facts["technique"] is None
 
 
 def test_replayed_documents_give_the_same_file(session, written, tmp_path):

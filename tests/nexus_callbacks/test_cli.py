@@ -8,7 +8,7 @@ import pytest
 from event_model import compose_run
 from typer.testing import CliRunner
 
-from nexus_callbacks import NexusWriter
+from nexus_callbacks import NexusWriter, show
 from nexus_callbacks.cli import app
 from plans.profile_folders import profile_folder
 
@@ -160,6 +160,43 @@ def test_coverage_of_a_file_lists_what_was_filled(run, tmp_path):
     assert done.exit_code == 0
     assert "startDate" in done.output
     assert "start:time" in done.output
+
+
+def with_note(path, variables):
+    """A file whose coverage record says something else."""
+    with h5py.File(path, "r+") as file:
+        del file["entry/nexus_callbacks/coverage/data"]
+        file["entry/nexus_callbacks/coverage/data"] = json.dumps({"variables": variables, "total": 1})
+    return str(path)
+
+
+@pytest.mark.unreadable("its coverage record was written over")
+def test_a_mandatory_variable_that_stands_nowhere_is_told(run, tmp_path):
+    path = with_note(write_a_run(tmp_path), {"nowhere": {"mandatory": True, "paths": []}})
+    done = run(app, ["coverage", path, "--json"])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["entry"]["missing_mandatory"] == ["nowhere"]
+
+
+@pytest.mark.unreadable("its coverage record was written over")
+@pytest.mark.parametrize("where", ["name", "origin", "reason", "unit_to"])
+@pytest.mark.parametrize(("hostile", "shown"), [("\x1b[31m", r"\x1b"), ("\ud800", r"\ud8"), ("\x9b2J", r"\x9b")])
+def test_what_a_file_says_cannot_steer_the_terminal(run, tmp_path, where, hostile, shown):
+    name, *said = (hostile, "") if where == "name" else ("a", hostile)
+    texts = {where: said[0]} if where != "name" else {}
+    path = with_note(write_a_run(tmp_path), {name: {"claimed": True, "filled": True, "reason": "why", **texts}})
+    done = run(app, ["coverage", path, "--all"])
+    assert done.exit_code == 0, done.exception
+    assert shown in done.output
+    assert hostile not in done.output
+
+
+@pytest.mark.unreadable("its coverage record was written over")
+def test_a_record_of_very_many_variables_is_listed_in_part(run, tmp_path):
+    many = {f"v{i}": {"claimed": True} for i in range(2 * show.LISTED)}
+    done = run(app, ["coverage", with_note(write_a_run(tmp_path), many), "--all"])
+    assert f"… {show.LISTED} more (--json has them)" in done.output
+    assert done.output.count("absent") == show.LISTED
 
 
 def test_coverage_wants_a_file_or_a_profile(run):

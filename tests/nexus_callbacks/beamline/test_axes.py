@@ -80,6 +80,23 @@ def run(tmp_path):
     return scanned(tmp_path, *(Quantity(name=name, value=value, units=units) for name, value, units in STILL))
 
 
+def test_an_axis_that_is_called_as_the_step_of_another_is_refused(tmp_path):
+    told = faults(
+        tmp_path,
+        """
+        definitions: [bench]
+        values: {pixel: {from: const:75, unit: um}}
+        axes:
+          sample:
+            o_increment_set: {type: rotation, vector: [0, 0, 1], from: data:chi}
+            o: {type: rotation, vector: [0, 0, 1], from: data:omega, increment: {from: const:1, unit: deg}}
+        """,
+    )
+    assert told == [
+        "line 5: axes.sample.o_increment_set: is called as the step of axes.sample.o (give it another name)"
+    ]
+
+
 def test_a_chain_stands_in_the_sample_from_the_floor_up(run):
     with h5py.File(run) as file:
         sample = file["entry/sample"]

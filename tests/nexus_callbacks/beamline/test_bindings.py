@@ -329,7 +329,41 @@ def test_signals_that_are_too_large_are_a_fault_however_large(tmp_path: Path) ->
         bindings.read_signals(tmp_path / "signals.json")
 
 
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("/etc/{uid}", "begins at the root"),
+        ("{time:/etc/%Y}", "begins at the root"),
+        ("{sample:.0}/{uid}", "begins at the root"),
+        ("../../../{uid}", "leaves the folder"),
+        ("{data_root}/../{uid}", "leaves the folder"),
+        ("a/{time:..}/{uid}", "leaves the folder"),
+        ("{data_root}{uid}", "{data_root} stands alone"),
+        ("{data_root:.3}/{uid}", "{data_root} stands alone"),
+        ("a/{data_root}/{uid}", "{data_root} stands alone"),
+    ],
+)
+@pytest.mark.parametrize("setting", ["dataset", "master"])
+def test_a_template_stays_below_the_data_root(tmp_path: Path, setting: str, template: str, why: str) -> None:
+    (told,) = faults(tmp_path, f'files:\n  {setting}: "{template}"')
+    assert told.startswith(f"line 2: files.{setting}: ")
+    assert why in told
+
+
+@pytest.mark.parametrize("template", ["{data_root}/{sample}/{uid}.h5", "{sample}..{uid}.h5", "a/./{time:%Y/%m}/x.h5"])
+def test_a_template_below_the_data_root_is_taken(tmp_path: Path, template: str) -> None:
+    assert profile(tmp_path, f'files:\n  dataset: "{template}"').files.dataset == template
+
+
 # -- YAML as a danger --------------------------------------------------------------------------------------------------
+
+
+def test_a_technique_without_a_name_is_told_with_its_line(tmp_path: Path) -> None:
+    told = faults(tmp_path, 'techniques:\n  tomo:\n  "": {a: data:x}\n  " ":')
+    assert [fault.split(" (")[0] for fault in told] == [
+        "line 3: techniques.: a technique without a name",
+        "line 4: techniques. : a technique without a name",
+    ]
 
 
 def test_tags_anchors_aliases_and_repeated_keys_are_refused_together(tmp_path: Path) -> None:

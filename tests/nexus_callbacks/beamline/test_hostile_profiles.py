@@ -95,6 +95,16 @@ def test_a_file_of_100_mb_is_not_read(tmp_path):
     assert [fault.message for fault in faults] == [f"larger than {yaml_lines.MAX_BYTES // 1_000_000} MB"]
 
 
+@pytest.mark.parametrize("text", ["definitions:\n- [{}]", "constants:\n  {{{}}}"])
+def test_a_file_of_very_many_values_is_not_read_to_its_end(tmp_path, text):
+    path = tmp_path / "profile.yml"
+    path.write_text(text.format(", ".join(f"v{i}: 1" for i in range(yaml_lines.MAX_VALUES))))
+
+    _, (fault,) = read_profile(path)
+    assert fault.message == f"more than {yaml_lines.MAX_VALUES} keys and values"
+    assert fault.place.line == 2
+
+
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ("{a: ", "}")])
 def test_ten_thousand_levels_are_refused_where_they_get_too_deep(tmp_path, opening, closing):
     path = tmp_path / "profile.yml"

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from icat_esrf_definitions import DEFINITIONS_FILE
 
-from nexus_callbacks.definitions import esrf_xml
+from nexus_callbacks.definitions import esrf_xml, safe_xml
 from nexus_callbacks.definitions.definition import Field, Group, Link
 from nexus_callbacks.definitions.links import circles
 from nexus_callbacks.faults import FaultError, Place
@@ -227,6 +227,12 @@ def test_a_file_of_nothing_but_faults_is_not_read_to_its_end() -> None:
     told = faults(ROOT + "\n<a record='x'/>" * 5000 + "</group>")
     assert len(told) == esrf_xml.MAX_FAULTS + 1
     assert told[-1] == "mine.xml, line 1002: too many faults; the rest was not read"
+
+
+def test_an_element_of_very_many_attributes_is_refused_at_once() -> None:
+    many = " ".join(f"a{i}='1'" for i in range(safe_xml.MAX_ATTRIBUTES + 1))
+    told = faults(f"{ROOT}\n<a {many}/></group>")
+    assert told == [f"mine.xml, line 2: an element of more than {safe_xml.MAX_ATTRIBUTES} attributes"]
 
 
 def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:

@@ -184,6 +184,9 @@ def test_depth_size_and_number_are_bounded() -> None:
     assert faults(f"{root}{deep}".encode()) == ["mine.nxdl.xml, line 1: more than 100 elements inside one another"]
     huge = root.encode() + b" " * 100_000_000 + b"</definition>"
     assert faults(huge) == ["mine.nxdl.xml: larger than 20 MB"]
+    crowded = " ".join(f"a{i}='1'" for i in range(safe_xml.MAX_ATTRIBUTES + 1))
+    with pytest.raises(FaultError, match=f"more than {safe_xml.MAX_ATTRIBUTES} attributes"):
+        nxdl_xml.reads(f"{root}<field {crowded}/></definition>", "mine")
     many = f"{root}{'<doc/>' * safe_xml.MAX_ELEMENTS}</definition>"
     assert faults(many.encode()) == ["mine.nxdl.xml, line 1: more than 100000 elements"]
     wrong = root + "\n<field/>" * 5000 + "</definition>"
