@@ -8,7 +8,7 @@ made when something in it is; what never came is absent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -213,8 +213,18 @@ class Template:
     # -- one variable ----------------------------------------------------------------------------------------------
 
     def _record(self, variable: str) -> definition.Record:
+        variable = self._values_of(variable) or variable
         of_field = next((slot.field.record for slot in self._slots[variable] if slot.field.record), None)
         return self._bindings[variable].record or of_field or "initial"
+
+    def _values_of(self, variable: str) -> str | None:
+        """The variable that holds the values of a list's names: both are of one reading, so that they stay in step."""
+        source = self._bindings[variable].source
+        if source.scheme != "list" or source.rest != "names":
+            return None
+        values = replace(source, rest="values")
+        place = self._bindings[variable].place
+        return next((v for v, b in self._bindings.items() if b.source == values and b.place == place), None)
 
     def _absence(self, variable: str, reason: str) -> list[Addition]:
         self.outcomes[variable] = self.outcomes[variable].with_(reason=reason)
@@ -525,6 +535,8 @@ def column_conversion(given: str | None, node: definition.Field) -> Fit | None:
 def _fitted(value: Value, node: definition.Field, given: str | None, zone: ZoneInfo | None) -> tuple[Any, str | None]:
     """The value in the type and the units of a field, and those units."""
     want = node.units
+    if value.spaced and node.nx_type == "NX_CHAR":  # An array: joined by spaces they could not be told apart.
+        return np.array([as_nexus(item, "NX_CHAR", zone) for item in value.value], dtype=object), given
     if given is None and value.typed:
         given = want  # What a person types without a unit is in the definition's.
     convert = units.conversion(given, want) if given and want else None

@@ -1,0 +1,70 @@
+"""Profiles and definitions that are wrong in one place: refused with the line, or that place alone is without a value."""
+
+from textwrap import dedent
+
+import bluesky.plans as bp
+import h5py
+import pytest
+from bluesky import RunEngine
+from bluesky.preprocessors import SupplementalData
+
+from devices.quantity import Quantity
+from nexus_callbacks import FaultError, NexusWriter, coverage
+
+
+@pytest.fixture
+def profile(tmp_path):
+    """A profile of this text, with a definition of this content."""
+
+    def make(body, text):
+        (tmp_path / "mine.xml").write_text(f'<group groupName="e" NX_class="NXentry">\n{body}\n</group>')
+        (tmp_path / "profile.yml").write_text("definitions: [mine.xml]\n" + dedent(text))
+        return tmp_path
+
+    return make
+
+
+def count(profile, *baseline, detectors=()):
+    """File and outcomes of a run of one reading."""
+    engine = RunEngine({})
+    engine.preprocessors.append(SupplementalData(baseline=baseline))
+    with NexusWriter(profile / "data", profile=profile) as writer:
+        engine.subscribe(writer)
+        (uid,) = engine(bp.count([Quantity(name="q", value=1.5), *detectors]))
+    return writer.files[uid], {each.variable: each for each in coverage(writer.files[uid])["entry"].outcomes}
+
+
+class Breaking(Quantity):
+    """Takes the value of another quantity away when it is triggered, as if its server answered no more."""
+
+    def __init__(self, other):
+        super().__init__(name="breaking")
+        self._other = other
+
+    def trigger(self):
+        self._other.read = lambda: {self._other.name: {"value": None, "timestamp": 1.0}}
+        return super().trigger()
+
+
+def test_a_lists_names_are_those_of_its_values_whichever_reading_they_are_of(profile):
+    folder = profile(
+        '<names>${L_name}</names>\n<values NAPItype="NX_FLOAT" record="final">${L_value}</values>',
+        "lists: {L: {first: data:a, second: data:b}}",
+    )
+    fading = Quantity(name="a", value=5.0)
+    path, found = count(folder, fading, Quantity(name="b", value=6.0), detectors=[Breaking(fading)])
+    with h5py.File(path) as file:
+        assert file["entry/names"].asstr()[()] == "second"
+        assert list(file["entry/values"][()]) == [6.0]
+    assert "first is absent" in found["L_name"].reason
+
+
+def test_members_with_spaces_can_be_told_apart(profile):
+    folder = profile(
+        "<names>${L_name}</names>\n<values>${L_value}</values>",
+        'lists: {L: {front end: data:a, "n": data:b}}',
+    )
+    path, _ = count(folder, Quantity(name="a", value="wide open"), Quantity(name="b", value="shut"))
+    with h5py.File(path) as file:
+        assert list(file["entry/names"].asstr()[()]) == ["front end", "n"]
+        assert list(file["entry/values"].asstr()[()]) == ["wide open", "shut"]
