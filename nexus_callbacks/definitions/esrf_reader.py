@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 from xml.parsers import expat
 
+from nexus_callbacks import units
 from nexus_callbacks.definitions import safe_xml
 from nexus_callbacks.definitions.definition import VARIABLE, Field, Group, Link, Node, Record
 from nexus_callbacks.definitions.esrf_words import (
@@ -282,6 +283,10 @@ class _Reader:
         self._check_keys(element, FIELD_KEYS)
         self._check_name(element.tag, element)
         text, given = spelling.text, element.given
+        second = element.attributes.get("units")
+        constant = bool(text) and "${" not in text
+        if second is not None and given.get("units", "") != second and (given.get("units") or not constant):
+            self._check_second(second, element)
         if "${" in text and not VARIABLE.fullmatch(text):
             self._fault(f"{_short(text)!r} is neither one variable nor a constant", element)
         nx_type = meaning("NAPItype", given.get("NAPItype", ""))
@@ -303,6 +308,12 @@ class _Reader:
             place=element.place,
             spelling=spelling,
         )
+
+    def _check_second(self, second: str, element: _Open) -> None:
+        """Units in an attribute beside the tag's would be told of a value that is not converted to them."""
+        if element.given.get("units") or units.known(second):  # NeXus's "arbitrary units" cannot be converted to.
+            remedy = f'write <{_short(element.tag)} units="{_short(second)}">'
+            self._fault(f"the units of {_short(element.tag)} stand in an <attribute>", element, remedy)
 
     def _link(self, element: _Open, spelling: Spelling) -> Link:
         self._check_keys(element, LINK_KEYS)

@@ -351,10 +351,11 @@ class Template:
         return additions.Field(f"{self._entry}/{path}", value, attributes)
 
     def _attributes(self, node: definition.Field, unit: str | None) -> dict[str, Any]:
-        found: dict[str, Any] = {"units": unit} if unit and node.nx_type != "NX_DATE_TIME" else {}
-        if node.description:
-            found["ESRF_description"] = node.description
-        return {**found, **{name: self._attribute(name, text) for name, text in node.attributes}}
+        found: dict[str, Any] = {"ESRF_description": node.description} if node.description else {}
+        found.update((name, self._attribute(name, text)) for name, text in node.attributes)
+        if unit and node.nx_type != "NX_DATE_TIME":
+            found["units"] = unit  # What the value is in goes before what the definition calls it.
+        return found
 
     def _attribute(self, name: str, text: str) -> Any:
         # HDF5 knows no path upwards: what lies in another group is named from the root on.

@@ -68,3 +68,34 @@ def test_members_with_spaces_can_be_told_apart(profile):
     with h5py.File(path) as file:
         assert list(file["entry/names"].asstr()[()]) == ["front end", "n"]
         assert list(file["entry/values"].asstr()[()]) == ["wide open", "shut"]
+
+
+REFUSED = {
+    "a second unit": (
+        '<x NAPItype="NX_FLOAT" units="mm">${a}<attribute name="units">km</attribute></x>',
+        "the units of x stand in an <attribute>",
+        'write <x units="km">',
+    ),
+    "a unit beside the tag": (
+        '<x NAPItype="NX_FLOAT">${a}<attribute name="units">mm</attribute></x>',
+        "the units of x stand in an <attribute>",
+        'write <x units="mm">',
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_no_file_can_be_of_is_refused_with_its_line(profile, what):
+    body, message, remedy = REFUSED[what]
+    folder = profile(body, "values: {a: data:m}\n")
+    with pytest.raises(FaultError) as caught:
+        NexusWriter(folder / "data", profile=folder)
+    (told,) = caught.value.faults
+    assert (told.message, told.remedy, str(told.place)) == (message, remedy, f"{folder / 'mine.xml'}, line 2")
+
+
+def test_a_value_keeps_the_units_of_its_device_where_the_definition_calls_them_arbitrary(profile):
+    body = '<x NAPItype="NX_FLOAT">${a}<attribute name="units">arbitrary units</attribute></x>'
+    path, _ = count(profile(body, "values: {a: data:m}\n"), Quantity(name="m", value=5.0, units="mm"))
+    with h5py.File(path) as file:
+        assert (file["entry/x"][()], file["entry/x"].attrs["units"]) == (5.0, "mm")
