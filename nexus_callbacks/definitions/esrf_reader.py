@@ -24,6 +24,7 @@ from nexus_callbacks.definitions.esrf_words import (
     MAX_NODES,
     NAME,
     NX_TYPES,
+    dimensions,
     key_of,
     meaning,
 )
@@ -331,6 +332,11 @@ class _Reader:
         self._check_name(name, element)
         if "${" in text:
             self._fault(f"attribute {_short(name)!r} holds a variable", element, "give a constant")
+        elif name.endswith("_indices") and dimensions(text) is None:
+            remedy = "write their numbers, from 0 to 31: 0 1"
+            self._fault(f"attribute {_short(name)!r} is no list of dimensions: {_short(text)!r}", element, remedy)
+        elif name == "NX_class":
+            self._fault("NX_class stands in an <attribute>", element, 'write <group NX_class="…">')
         return name, text
 
     # -- faults ----------------------------------------------------------------------------------------------------

@@ -48,3 +48,15 @@ def meaning(key: str, value: str) -> str:
     if key == "ESRF_mandatory":
         return value if value == "Mandatory" else ""
     return value
+
+
+def dimensions(text: str) -> list[int] | None:
+    """The dimensions that an attribute ``…_indices`` names; None if it is no list of them. HDF5 has 32 at most.
+
+    >>> dimensions("0 2"), dimensions("²"), dimensions("40")
+    ([0, 2], None, None)
+    """
+    parts = text.split()
+    if not all(part.isascii() and part.isdigit() and len(part) < 3 and int(part) < 32 for part in parts):
+        return None
+    return [int(part) for part in parts]

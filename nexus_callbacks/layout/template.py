@@ -18,6 +18,7 @@ import numpy as np
 from nexus_callbacks import documents, units
 from nexus_callbacks.beamline.bindings import Binding
 from nexus_callbacks.definitions import definition
+from nexus_callbacks.definitions.esrf_words import dimensions
 from nexus_callbacks.documents import DataKey, Document, Stream
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
@@ -464,9 +465,8 @@ def attribute_value(name: str, text: str) -> Any:
             return [float(n) for n in numbers]
         except ValueError:
             return text  # Another attribute of that name; what it means is its reader's.
-    if name.endswith("_indices") and all(n.isdigit() for n in numbers):
-        return [int(n) for n in numbers]
-    return text
+    spanned = dimensions(text) if name.endswith("_indices") else None
+    return text if spanned is None else spanned
 
 
 def frame_shape(key: DataKey) -> tuple[int, tuple[int, ...]]:

@@ -81,6 +81,16 @@ REFUSED = {
         "the units of x stand in an <attribute>",
         'write <x units="mm">',
     ),
+    "an index that is no digit": (
+        '<x NAPItype="NX_FLOAT">${a}<attribute name="q_indices">²</attribute></x>',
+        "attribute 'q_indices' is no list of dimensions: '²'",
+        "write their numbers, from 0 to 31: 0 1",
+    ),
+    "a dimension that HDF5 has not": (
+        '<x NAPItype="NX_FLOAT">${a}<attribute name="q_indices">99999999999999999999999</attribute></x>',
+        "attribute 'q_indices' is no list of dimensions: '99999999999999999999999'",
+        "write their numbers, from 0 to 31: 0 1",
+    ),
 }
 
 
