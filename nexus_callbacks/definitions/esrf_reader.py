@@ -24,6 +24,7 @@ from nexus_callbacks.definitions.esrf_words import (
     MAX_NODES,
     NAME,
     NX_TYPES,
+    RESERVED,
     dimensions,
     key_of,
     meaning,
@@ -207,6 +208,8 @@ class _Reader:
             spelling = self._spelling(element, close, content=content, text=_text(element))
             node = self._link(element, spelling) if element.kind == "link" else self._field(element, spelling)
         if outer is not None:
+            if len(self._open) == 1 and node.name in RESERVED:
+                self._fault(f"{node.name} stands in the entry, where the writer keeps its own", element, "rename it")
             outer.children.append(node)
         elif isinstance(node, Group):
             self._root = node

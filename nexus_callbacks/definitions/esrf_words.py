@@ -24,6 +24,9 @@ CLASS = re.compile(r"NX[A-Za-z0-9_]+")
 # NeXus manual, "Rules for Naming": validItemName.
 NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.]*[A-Za-z0-9_])?")
 
+RESERVED = ("bluesky", "nexus_callbacks")
+"""Names in the entry of the writer's own: the run's documents and the account of what was written."""
+
 GROUP_KEYS = ("groupName", "NX_class", "ESRF_description")
 FIELD_KEYS = ("NAPItype", "units", "record", "ESRF_description", "ESRF_mandatory", "ESRF_deprecated")
 LINK_KEYS = ("groupName", "ref")

@@ -91,6 +91,21 @@ REFUSED = {
         "attribute 'q_indices' is no list of dimensions: '99999999999999999999999'",
         "write their numbers, from 0 to 31: 0 1",
     ),
+    "a field in the writer's place": (
+        "<nexus_callbacks>${a}</nexus_callbacks>",
+        "nexus_callbacks stands in the entry, where the writer keeps its own",
+        "rename it",
+    ),
+    "a group in the writer's place": (
+        '<group groupName="bluesky" NX_class="NXcollection"><uid>${a}</uid></group>',
+        "bluesky stands in the entry, where the writer keeps its own",
+        "rename it",
+    ),
+    "another class by an attribute": (
+        '<attribute name="NX_class">NXroot</attribute><x>${a}</x>',
+        "NX_class stands in an <attribute>",
+        'write <group NX_class="…">',
+    ),
 }
 
 
