@@ -548,4 +548,8 @@ def _fitted(value: Value, node: definition.Field, given: str | None, zone: ZoneI
     fitted = as_nexus(value.value, "NX_FLOAT" if numeric or scaled else node.nx_type, zone)
     if convert is not None and scaled:
         fitted = as_nexus(convert(fitted), "NX_FLOAT" if numeric else node.nx_type, zone)
+    if np.size(fitted) == 0:
+        raise ValueError("an empty list")
+    if isinstance(value.value, str) and isinstance(fitted, float) and np.isinf(fitted):
+        raise ValueError("expected a finite number")
     return fitted, want if given and want else given

@@ -124,3 +124,30 @@ def test_a_value_keeps_the_units_of_its_device_where_the_definition_calls_them_a
     path, _ = count(profile(body, "values: {a: data:m}\n"), Quantity(name="m", value=5.0, units="mm"))
     with h5py.File(path) as file:
         assert (file["entry/x"][()], file["entry/x"].attrs["units"]) == (5.0, "mm")
+
+
+def test_an_empty_array_is_no_value(profile):
+    folder = profile('<x NAPItype="NX_FLOAT">${a}</x>', "values: {a: start:a}\n")
+    engine = RunEngine({})
+    with NexusWriter(folder / "data", profile=folder) as writer:
+        engine.subscribe(writer)
+        (uid,) = engine(bp.count([Quantity(name="q", value=1.5)]), a=[])
+    (found,) = coverage(writer.files[uid])["entry"].outcomes
+    assert (found.filled, found.reason) == (False, "start:a: an empty list")
+    with h5py.File(writer.files[uid]) as file:
+        assert "x" not in file["entry"]
+
+
+@pytest.mark.parametrize("typed", [".nan", ".inf", "[1, -.inf]", "1e999"])
+def test_what_is_no_finite_number_is_no_constant(profile, typed):
+    folder = profile("<x>${a}</x>", f"constants: {{a: {typed}}}\n")
+    with pytest.raises(FaultError, match=r"line 2: constants.a: expected a finite number"):
+        NexusWriter(folder / "data", profile=folder)
+
+
+def test_a_text_of_too_many_digits_is_no_number(profile):
+    folder = profile('<x NAPItype="NX_FLOAT">${a}</x>', f'constants: {{a: "{"9" * 400}"}}\n')
+    path, found = count(folder)
+    assert not found["a"].filled
+    with h5py.File(path) as file:
+        assert "x" not in file["entry"]
