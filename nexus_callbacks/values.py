@@ -118,7 +118,11 @@ def _number(value: Any) -> int | float:
 
 
 def _float(value: Any) -> float:
-    return float(_number(value))
+    number = _number(value)
+    try:
+        return float(number)
+    except OverflowError:
+        raise ValueError("expected a finite number") from None
 
 
 def _integer(value: Any) -> int:

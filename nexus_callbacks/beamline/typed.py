@@ -74,6 +74,8 @@ def _constant(value: Any) -> Any:
     items = value if isinstance(value, list) else [value]
     if not items or not all(isinstance(item, str | int | float | bool) for item in items):
         raise _fault("expected a text, a number, true, false or a list of them")
+    if any(isinstance(item, float) and not math.isfinite(item) for item in items):
+        raise _fault("expected a finite number", "leave the variable out where nothing is known")
     return tuple(value) if isinstance(value, list) else value
 
 

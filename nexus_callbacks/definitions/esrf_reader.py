@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 from xml.parsers import expat
 
+from nexus_callbacks import units
 from nexus_callbacks.definitions import safe_xml
 from nexus_callbacks.definitions.definition import VARIABLE, Field, Group, Link, Node, Record
 from nexus_callbacks.definitions.esrf_words import (
@@ -23,6 +24,8 @@ from nexus_callbacks.definitions.esrf_words import (
     MAX_NODES,
     NAME,
     NX_TYPES,
+    RESERVED,
+    dimensions,
     key_of,
     meaning,
 )
@@ -209,6 +212,8 @@ class _Reader:
             spelling = self._spelling(element, close, content=content, text=_text(element))
             node = self._link(element, spelling) if element.kind == "link" else self._field(element, spelling)
         if outer is not None:
+            if len(self._open) == 1 and node.name in RESERVED:
+                self._fault(f"{node.name} stands in the entry, where the writer keeps its own", element, "rename it")
             outer.children.append(node)
         elif isinstance(node, Group):
             self._root = node
@@ -289,6 +294,10 @@ class _Reader:
         self._check_keys(element, FIELD_KEYS)
         self._check_name(element.tag, element)
         text, given = spelling.text, element.given
+        second = element.attributes.get("units")
+        constant = bool(text) and "${" not in text
+        if second is not None and given.get("units", "") != second and (given.get("units") or not constant):
+            self._check_second(second, element)
         if "${" in text and not VARIABLE.fullmatch(text):
             self._fault(f"{_short(text)!r} is neither one variable nor a constant", element)
         nx_type = meaning("NAPItype", given.get("NAPItype", ""))
@@ -311,6 +320,12 @@ class _Reader:
             spelling=spelling,
         )
 
+    def _check_second(self, second: str, element: _Open) -> None:
+        """Units in an attribute beside the tag's would be told of a value that is not converted to them."""
+        if element.given.get("units") or units.known(second):  # NeXus's "arbitrary units" cannot be converted to.
+            remedy = f'write <{_short(element.tag)} units="{_short(second)}">'
+            self._fault(f"the units of {_short(element.tag)} stand in an <attribute>", element, remedy)
+
     def _link(self, element: _Open, spelling: Spelling) -> Link:
         self._check_keys(element, LINK_KEYS)
         if spelling.text:
@@ -327,6 +342,11 @@ class _Reader:
         self._check_name(name, element)
         if "${" in text:
             self._fault(f"attribute {_short(name)!r} holds a variable", element, "give a constant")
+        elif name.endswith("_indices") and dimensions(text) is None:
+            remedy = "write their numbers, from 0 to 31: 0 1"
+            self._fault(f"attribute {_short(name)!r} is no list of dimensions: {_short(text)!r}", element, remedy)
+        elif name == "NX_class":
+            self._fault("NX_class stands in an <attribute>", element, 'write <group NX_class="…">')
         return name, text
 
     # -- faults ----------------------------------------------------------------------------------------------------

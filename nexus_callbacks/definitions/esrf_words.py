@@ -24,6 +24,9 @@ CLASS = re.compile(r"NX[A-Za-z0-9_]+")
 # NeXus manual, "Rules for Naming": validItemName.
 NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.]*[A-Za-z0-9_])?")
 
+RESERVED = ("bluesky", "nexus_callbacks")
+"""Names in the entry of the writer's own: the run's documents and the account of what was written."""
+
 GROUP_KEYS = ("groupName", "NX_class", "ESRF_description")
 FIELD_KEYS = ("NAPItype", "units", "record", "ESRF_description", "ESRF_mandatory", "ESRF_deprecated")
 LINK_KEYS = ("groupName", "ref")
@@ -48,3 +51,15 @@ def meaning(key: str, value: str) -> str:
     if key == "ESRF_mandatory":
         return value if value == "Mandatory" else ""
     return value
+
+
+def dimensions(text: str) -> list[int] | None:
+    """The dimensions that an attribute ``…_indices`` names; None if it is no list of them. HDF5 has 32 at most.
+
+    >>> dimensions("0 2"), dimensions("²"), dimensions("40")
+    ([0, 2], None, None)
+    """
+    parts = text.split()
+    if not all(part.isascii() and part.isdigit() and len(part) < 3 and int(part) < 32 for part in parts):
+        return None
+    return [int(part) for part in parts]

@@ -38,6 +38,8 @@ class Value:
     attributes: additions.Attributes = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     """What is to be known of it."""
+    spaced: bool = False
+    """A list with a member that has spaces of its own."""
 
 
 class Absent(Exception):
@@ -251,9 +253,11 @@ class Origins:
             return None
         origin = f"list:{', '.join(value.origin for _, value in members)}"
         if source.rest == "names":
-            return Value([name for name, _ in members], origin, remarks=tuple(reasons))
+            names = [name for name, _ in members]
+            return Value(names, origin, remarks=tuple(reasons), spaced=_spaced(names))
         of_members = {"member_units": [value.units or "" for _, value in members]}
-        return Value([value.value for _, value in members], origin, attributes=of_members, remarks=tuple(reasons))
+        values = [value.value for _, value in members]
+        return Value(values, origin, attributes=of_members, remarks=tuple(reasons), spaced=_spaced(values))
 
     def _several(self, binding: Binding, found: Sequence[Value | None]) -> Value | None:
         """One value made of one of each source, all of which are there."""
@@ -281,6 +285,10 @@ def _numeric(value: Any) -> bool:
         return np.asarray(value).dtype.kind in "iufc"
     except ValueError:  # Lists of unequal lengths.
         return True
+
+
+def _spaced(members: Sequence[Any]) -> bool:
+    return any(isinstance(member, str) and len(member.split()) > 1 for member in members)
 
 
 def _in_units(value: Value, wanted: str | None) -> Any:

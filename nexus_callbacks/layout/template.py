@@ -8,7 +8,7 @@ made when something in it is; what never came is absent.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ import numpy as np
 from nexus_callbacks import documents, units
 from nexus_callbacks.beamline.bindings import Binding
 from nexus_callbacks.definitions import definition
+from nexus_callbacks.definitions.esrf_words import dimensions
 from nexus_callbacks.documents import DataKey, Document, Stream
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
@@ -242,8 +243,18 @@ class Template:
     # -- one variable ----------------------------------------------------------------------------------------------
 
     def _record(self, variable: str) -> definition.Record:
+        variable = self._values_of(variable) or variable
         of_field = next((slot.field.record for slot in self._slots[variable] if slot.field.record), None)
         return self._bindings[variable].record or of_field or "initial"
+
+    def _values_of(self, variable: str) -> str | None:
+        """The variable that holds the values of a list's names: both are of one reading, so that they stay in step."""
+        source = self._bindings[variable].source
+        if source.scheme != "list" or source.rest != "names":
+            return None
+        values = replace(source, rest="values")
+        place = self._bindings[variable].place
+        return next((v for v, b in self._bindings.items() if b.source == values and b.place == place), None)
 
     def _absence(self, variable: str, reason: str, untold: bool = False) -> list[Addition]:
         self.outcomes[variable] = self.outcomes[variable].with_(reason=reason, untold=untold)
@@ -371,10 +382,11 @@ class Template:
         return additions.Field(f"{self._entry}/{path}", value, attributes)
 
     def _attributes(self, node: definition.Field, unit: str | None) -> dict[str, Any]:
-        found: dict[str, Any] = {"units": unit} if unit and node.nx_type != "NX_DATE_TIME" else {}
-        if node.description:
-            found["ESRF_description"] = node.description
-        return {**found, **{name: self._attribute(name, text) for name, text in node.attributes}}
+        found: dict[str, Any] = {"ESRF_description": node.description} if node.description else {}
+        found.update((name, self._attribute(name, text)) for name, text in node.attributes)
+        if unit and node.nx_type != "NX_DATE_TIME":
+            found["units"] = unit  # What the value is in goes before what the definition calls it.
+        return found
 
     def _attribute(self, name: str, text: str) -> Any:
         # HDF5 knows no path upwards: what lies in another group is named from the root on.
@@ -490,9 +502,8 @@ def attribute_value(name: str, text: str) -> Any:
             return [float(n) for n in numbers]
         except ValueError:
             return text  # Another attribute of that name; what it means is its reader's.
-    if name.endswith("_indices") and all(n.isdigit() for n in numbers):
-        return [int(n) for n in numbers]
-    return text
+    spanned = dimensions(text) if name.endswith("_indices") else None
+    return text if spanned is None else spanned
 
 
 def frame_shape(key: DataKey) -> tuple[int, tuple[int, ...]]:
@@ -562,6 +573,8 @@ def column_conversion(given: str | None, node: definition.Field) -> Fit | None:
 def _fitted(value: Value, node: definition.Field, given: str | None, zone: ZoneInfo | None) -> tuple[Any, str | None]:
     """The value in the type and the units of a field, and those units."""
     want = node.units
+    if value.spaced and node.nx_type == "NX_CHAR":  # An array: joined by spaces they could not be told apart.
+        return np.array([as_nexus(item, "NX_CHAR", zone) for item in value.value], dtype=object), given
     if given is None and value.typed:
         given = want  # What a person types without a unit is in the definition's.
     convert = units.conversion(given, want) if given and want else None
@@ -572,4 +585,8 @@ def _fitted(value: Value, node: definition.Field, given: str | None, zone: ZoneI
     fitted = as_nexus(value.value, "NX_FLOAT" if numeric or scaled else node.nx_type, zone)
     if convert is not None and scaled:
         fitted = as_nexus(convert(fitted), "NX_FLOAT" if numeric else node.nx_type, zone)
+    if np.size(fitted) == 0:
+        raise ValueError("an empty list")
+    if isinstance(value.value, str) and isinstance(fitted, float) and np.isinf(fitted):
+        raise ValueError("expected a finite number")
     return fitted, want if given and want else given

@@ -416,6 +416,13 @@ def test_an_incomplete_file_is_told_with_its_reason_and_also_below_its_master(pa
     assert [(f.path, f.message) for f in validate(master(path, "scan.h5")).warnings] == [("/entry_0001", message)]
 
 
+@pytest.mark.parametrize("reason", ["", "rows: no room; final readings, plots and links: OSError: no room"])
+def test_a_file_without_a_reason_or_without_its_final_readings_is_no_valid_one(path, reason):
+    change(path, lambda f: f.attrs.update(state="incomplete", state_reason=reason))
+    (error,) = validate(path).errors
+    assert error.message == f"the file is incomplete: {reason or 'no reason is given'}"
+
+
 def test_a_complete_file_says_nothing_of_it(path):
     change(path, lambda f: f.attrs.update(state="complete"))
     assert validate(path).warnings == ()
