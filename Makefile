@@ -13,6 +13,8 @@
 PYTHON ?= python3
 VENV := .venv
 DEMO ?= tomo
+# Tests side by side; the tests of one module stay together.
+WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 PINS := pyproject.toml constraints.txt
@@ -31,7 +33,7 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix

@@ -79,6 +79,10 @@ class FrameCamera(Device):
     model = Cpt(Quantity, value="FReLoN", writable=False, kind=Kind.config)
     manufacturer = Cpt(Quantity, value="ESRF", writable=False, kind=Kind.config)
     temperature = Cpt(Quantity, value=-19.8, units="degC", precision=1, writable=False, kind=Kind.config)
+    folder = Cpt(Derived, compute=lambda c: str(c.files[-1].parent) if c.files else "", value="", kind=Kind.config)
+    """Where its last file is; empty if it has written none."""
+    file_prefix = Cpt(Derived, compute=lambda c: f"{c.name}_", value="", kind=Kind.config)
+    """What the names of its files begin with."""
     mean = Cpt(Quantity, value=0.0, precision=2, writable=False, kind=Kind.hinted)
     """Mean of the last frame in counts, a pure number."""
 

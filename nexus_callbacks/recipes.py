@@ -20,7 +20,7 @@ from nexus_callbacks.beamline import axes, bindings, naming, renames
 from nexus_callbacks.beamline.bindings import Binding, Profile, Signals
 from nexus_callbacks.beamline.pairs import paired
 from nexus_callbacks.beamline.prospects import Prospect, prospects
-from nexus_callbacks.beamline.sources import Source
+from nexus_callbacks.beamline.sources import DID_YOU_MEAN, Source, nearest
 from nexus_callbacks.beamline.typed import Files
 from nexus_callbacks.definitions.definition import Group, merge
 from nexus_callbacks.documents import Document
@@ -156,7 +156,7 @@ class Recipes:
         if signals is None:
             self.remarks.append(
                 f"{source}: data keys and configuration fields are not checked: there is no signals.json beside it "
-                "and no signals were given"
+                'and no signals were given (devices.signals: write_signals("signals.json", signals_of(*devices)))'
             )
         for key in NO_EFFECT:
             if getattr(profile, key):
@@ -337,7 +337,9 @@ class Recipes:
             if self.profile and technique not in self.profile.techniques:
                 known = ", ".join(self.profile.techniques) or "none"
                 message = f"technique {technique!r} is not in the profile, which has: {known}"
-                remedy = f"add it under 'techniques:' of {self.profile.path}"
+                near = nearest(technique, self.profile.techniques)
+                added = f"add it under 'techniques:' of {self.profile.path}"
+                remedy = near if DID_YOU_MEAN in near else added
                 faults.append(Fault(message, Place("start document"), remedy))
         if faults:
             raise FaultError(faults)

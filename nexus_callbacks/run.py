@@ -26,6 +26,8 @@ from nexus_callbacks.relations import RELATIVE
 from nexus_callbacks.values import column
 
 Tell = Callable[[str], None]
+MOST_TOLD = 5
+"""Mandatory values that are named in the line which says that they are missing."""
 
 
 class Run:
@@ -197,6 +199,7 @@ class Run:
             ("frames", lambda: self._link_all_frames(whole=stop.get("exit_status") == "success")),
             ("final readings, plots and links", lambda: self._writer.apply(self._layout.finish(stop, self))),
             ("coverage", lambda: self._writer.apply(self._layout.account())),
+            ("missing values", self._tell_missing),
             ("the file's state", lambda: self._ended([reason, *self._refused.values(), *self.failed])),
             ("closing", self._writer.close),
         ]
@@ -206,6 +209,15 @@ class Run:
             except Exception as error:  # Documents of a plan of one's own may hold anything; the disk may be full.
                 self.failed.append(f"{what}: {type(error).__name__}: {error}")
                 self._tell(f"{self.path}: {self.failed[-1]}")
+
+    def _tell_missing(self) -> None:
+        """Say in a line which mandatory values the file lacks, and why: later nobody can measure them any more."""
+        missing = [each for each in self.coverage.missing if each.mandatory]
+        if missing:
+            told = "; ".join(f"{each.variable}: {each.reason or 'no value came'}" for each in missing[:MOST_TOLD])
+            more = f"; and {len(missing) - MOST_TOLD} more" if len(missing) > MOST_TOLD else ""
+            where = f"see nexus-callbacks coverage {self.path}"
+            self._tell(f"{self.path.name} lacks mandatory values: {told}{more} ({where})")
 
     def _ended(self, reasons: Sequence[str]) -> None:
         told = "; ".join(filter(None, reasons))

@@ -117,7 +117,7 @@ def map_scan(
         "snaking": [False, snake],
         "plan_pattern": "outer_product",
         "hints": {"gridding": "rectilinear", "dimensions": [[[slow.name], "primary"], [[fast.name], "primary"]]},
-        **_esrf_variables(fast.name, slow.name, shape, step, exposure_time),
+        **_esrf_variables(techniques, fast.name, slow.name, shape, step, exposure_time),
         **(md or {}),
     }
 
@@ -140,32 +140,40 @@ def map_scan(
     return (yield from bpp.run_wrapper(bpp.finalize_wrapper(staged(), make_safe), md=metadata))
 
 
-def _esrf_variables(fast: str, slow: str, shape: tuple[int, int], step: float, exposure_time: float) -> dict[str, Any]:
+def _esrf_variables(
+    techniques: Sequence[str], fast: str, slow: str, shape: tuple[int, int], step: float, exposure_time: float
+) -> dict[str, Any]:
     """What the plan knows, under the names and in the units of ESRF's definition (icat-esrf-definitions 3.8.0).
 
-    The first dimension is the fast one. A range is the way from the first to the last point.
+    Only of the techniques of the run: a variable of another would make a group of what was not done. The first
+    dimension is the fast one. A range is the way from the first to the last point.
     """
     lines, points = shape
-    return {
-        "scanType": "step_by_step",
-        "FLUO_pixelSize": step,
-        "FLUO_dwellTime": exposure_time,
-        "FLUO_scanDim1": points,
-        "FLUO_scanDim2": lines,
-        "FLUO_scanRange1": (points - 1) * step,
-        "FLUO_scanRange2": (lines - 1) * step,
-        "FLUO_scanAxis1": fast,
-        "FLUO_scanAxis2": slow,
-        "PTYCHO_propagation": "far",
-        "PTYCHO_stepSize": step,
-        "PTYCHO_countTime": exposure_time,
-        "PTYCHO_refN": 0,
-        "PTYCHO_darkN": 0,
-        "PTYCHO_Axis1_name": fast,
-        "PTYCHO_Axis1_range": (points - 1) * step,
-        "PTYCHO_Axis2_name": slow,
-        "PTYCHO_Axis2_range": (lines - 1) * step,
+    across, up = (points - 1) * step, (lines - 1) * step
+    told: dict[str, dict[str, Any]] = {
+        "fluo": {
+            "FLUO_pixelSize": step,
+            "FLUO_dwellTime": exposure_time,
+            "FLUO_scanDim1": points,
+            "FLUO_scanDim2": lines,
+            "FLUO_scanRange1": across,
+            "FLUO_scanRange2": up,
+            "FLUO_scanAxis1": fast,
+            "FLUO_scanAxis2": slow,
+        },
+        "ptycho": {
+            "PTYCHO_propagation": "far",
+            "PTYCHO_stepSize": step,
+            "PTYCHO_countTime": exposure_time,
+            "PTYCHO_refN": 0,
+            "PTYCHO_darkN": 0,
+            "PTYCHO_Axis1_name": fast,
+            "PTYCHO_Axis1_range": across,
+            "PTYCHO_Axis2_name": slow,
+            "PTYCHO_Axis2_range": up,
+        },
     }
+    return {"scanType": "step_by_step"} | {k: v for name in techniques for k, v in told.get(name, {}).items()}
 
 
 def _check(beamline: MappingBeamline, **given: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Mapping
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import bluesky.plan_stubs as bps
@@ -94,7 +93,8 @@ def rotation_scan(
         "motors": [omega.name],
         "num_points": frames,
         "hints": {"dimensions": [[[omega.name], "primary"]]},
-        "end_time_estimated": datetime.fromtimestamp(time.time() + seconds, UTC).isoformat(timespec="seconds"),
+        # A number, as bluesky's own times: the file has it in the time zone of the profile.
+        "end_time_estimated": time.time() + seconds,
         "scanType": "continuous",
         **(_mx_variables(frames, start_angle, oscillation) if technique == "mx" else {}),
         **(md or {}),

@@ -30,7 +30,7 @@ class SaxsBeamline(HasCamera, HasMonitor, HasShutter, HasRing, Protocol):
 
     @property
     def changer(self) -> Any:
-        """Has ``content``, which is set to ``sample`` or ``buffer``."""
+        """Has ``content``, which is set to ``sample`` or ``buffer``, and ``diode``, the current behind it."""
 
     @property
     def frame_type(self) -> Any:
@@ -51,8 +51,9 @@ def saxs_scan(
     The order is darks (shutter closed), buffer, sample. The curve of dark and buffer subtracted is the one event of the
     stream ``reduced``. Whatever happens, the shutter is closed at the end.
 
-    Each event has the frame, ``frame_type`` (0 sample, 1 buffer, 2 dark), the monitor's counts and the machine current
-    (mA). The camera is unstaged, and so its file complete, before the run ends.
+    Each event has the frame, ``frame_type`` (0 sample, 1 buffer, 2 dark), the monitor's counts, the current of the
+    diode behind the sample (A) and the machine current (mA). The camera is unstaged, and so its file complete, before
+    the run ends.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def saxs_scan(
         "SAXS_sample_type": "sample",
         **(md or {}),
     }
-    read = [camera, monitor, beamline.frame_type, beamline.ring.current]
+    read = [camera, monitor, beamline.frame_type, beamline.changer.diode, beamline.ring.current]
 
     def series(kind: int, count: int) -> Generator[Msg, Any, None]:
         yield from bps.mv(beamline.frame_type, kind)

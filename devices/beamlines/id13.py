@@ -66,8 +66,8 @@ class Beamline(WithFrontEnd):
 
     @property
     def detectors(self) -> list[Any]:
-        """What takes data during a scan."""
-        return [self.eiger, self.xrf, self.diodes]
+        """What takes data during a scan; what a plot of the scan shows first comes first."""
+        return [self.xrf, self.eiger, self.diodes]
 
     @property
     def files(self) -> list[Path]:

@@ -119,6 +119,10 @@ def parse(text: str) -> Source:
     return Source(scheme, rest, value)
 
 
+DID_YOU_MEAN = "did you mean "
+"""How the remedy begins where a known word is near to what was typed."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A remedy: the known word nearest to what was typed, else all if they are few, else empty."""
     words = list(known)
@@ -128,5 +132,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
         lower = {w.lower(): w for w in words}
         near = [lower[n] for n in difflib.get_close_matches(word.lower(), lower, 1)]
     if near:
-        return f"did you mean {near[0]!r}?"
+        return f"{DID_YOU_MEAN}{near[0]!r}?"
     return f"use one of {', '.join(words)}" if 0 < len(words) <= 12 else ""

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nexus_callbacks import show, techniques
+from nexus_callbacks.beamline.sources import DID_YOU_MEAN, nearest
 from nexus_callbacks.cli.terminal import BAD, AsJson, console_for, refuse, short
 from nexus_callbacks.definitions import esrf_xml, nxdl, nxdl_xml, release
 from nexus_callbacks.definitions.check import Finding, check_file
@@ -94,12 +95,11 @@ def find(named: str) -> Group | nxdl.Definition:
     path = Path(named)
     if path.exists() or path.suffix == ".xml":
         return nxdl_xml.read(path) if nxdl_xml.is_nxdl(path) else esrf_xml.read(path)
-    if named.startswith("NX"):
+    if named.upper().startswith("NX"):
         return release.installed().definition(named)
-    known = ", ".join(techniques.names())
-    raise FaultError(
-        [Fault(f"there is no definition {named!r}", remedy=f"name a file, a NeXus class, or one of {known}")]
-    )
+    near = nearest(named, techniques.names())
+    remedy = near if DID_YOU_MEAN in near else f"name a file, a NeXus class, or one of {', '.join(techniques.names())}"
+    raise FaultError([Fault(f"there is no definition {named!r}", remedy=remedy)])
 
 
 @app.command("list")

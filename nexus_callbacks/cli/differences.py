@@ -49,6 +49,9 @@ def diff_definitions(
     console.print(Text(f"{first} → {second}: {told}", style="bold"), soft_wrap=True)
     for change, number in [(change, 1) for change in changes] if every else outermost(changes):
         console.print(f"  {_line(change, number)}", markup=False, soft_wrap=True)
+    if technique is None and (names := sorted({*_techniques(first), *_techniques(second)})):
+        told = f"  not compared: the techniques' own definitions (--technique {' or '.join(names)})"
+        console.print(told, markup=False, soft_wrap=True)
     if as_json:
         totals = {kind: counts[kind] for kind in KINDS}
         print(json.dumps({"first": first, "second": second, "counts": totals, "changes": list(map(_json, changes))}))
@@ -63,12 +66,21 @@ def read_any(named: str, technique: str | None = None) -> Group:
         It is none of them, or it is faulty.
     """
     path = Path(named)
-    if not path.is_dir() and path.suffix not in (".yml", ".yaml"):
+    if not _is_profile(path):
         return read_definition(named)
     profile = load_profile(path)
     names = [*(profile.definitions or [BASE]), *([technique] if technique else [])]
     places = [profile.place("definitions", index) for index in range(len(profile.definitions))]
     return techniques.load(names, profile.folder, places).definition
+
+
+def _is_profile(path: Path) -> bool:
+    return path.is_dir() or path.suffix in (".yml", ".yaml")
+
+
+def _techniques(named: str) -> list[str]:
+    """Techniques of a beamline's profile; none of anything else."""
+    return list(load_profile(Path(named)).techniques) if _is_profile(Path(named)) else []
 
 
 def _renames(*trees: Group) -> dict[str, str]:

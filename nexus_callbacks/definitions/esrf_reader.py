@@ -154,7 +154,10 @@ class _Reader:
             self._parser.Parse(self._data, True)
         except expat.ExpatError as error:
             place = Place(self._source, error.lineno)
-            raise FaultError([*self._faults, Fault(f"not well-formed XML: {error}", place)]) from error
+            innermost = self._open[-1] if self._open else None
+            opened = (_short(innermost.tag), innermost.place.line or 0) if innermost else None
+            message = safe_xml.unsound(self._parser, self._data, error, opened)
+            raise FaultError([*self._faults, Fault(message, place)]) from error
         except (LookupError, ValueError) as error:
             if isinstance(error, FaultError):
                 raise

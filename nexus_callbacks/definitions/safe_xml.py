@@ -6,6 +6,7 @@ is refused, and so is what is too large, too deep or of too many elements.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,10 @@ from nexus_callbacks.faults import Fault, FaultError, Place
 MAX_BYTES = 20_000_000
 MAX_DEPTH = 100
 MAX_ELEMENTS = 100_000  # The largest NXDL file of v2026.01 (NXem) has 1900.
+
+_MISMATCH = expat.errors.codes[expat.errors.XML_ERROR_TAG_MISMATCH]
+_ENDED = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
+_CLOSING = re.compile(rb"</([^\s>]{1,100})")
 
 
 @dataclass
@@ -66,6 +71,21 @@ def guard(parser: expat.XMLParserType, source: str) -> None:
     parser.ExternalEntityRefHandler = refuse
 
 
+def unsound(parser: expat.XMLParserType, data: bytes, error: expat.ExpatError, opened: tuple[str, int] | None) -> str:
+    """What makes a text no well-formed XML, with the tags' names, which expat leaves out.
+
+    ``opened``: tag and line of the innermost element that is not closed.
+    """
+    told = f"not well-formed XML: {error}"
+    if opened is None or error.code not in (_MISMATCH, _ENDED):
+        return told
+    tag, line = opened
+    found = _CLOSING.match(data, data.rfind(b"<", 0, parser.ErrorByteIndex + 1))
+    if error.code == _MISMATCH and found:
+        return f"{told}; </{found[1].decode(errors='replace')}> stands where <{tag}> of line {line} is to be closed"
+    return f"{told}; <{tag}> of line {line} is not closed"
+
+
 def parse(data: bytes, source: str) -> Element:
     """The root element; ``source`` is what faults name as its place.
 
@@ -97,7 +117,9 @@ class _Reader:
             self._parser.Parse(data, True)
         except expat.ExpatError as error:
             place = Place(self._source, error.lineno)
-            raise FaultError([Fault(f"not well-formed XML: {error}", place)]) from error
+            innermost = self._open[-1] if self._open else None
+            opened = (innermost.tag, innermost.place.line or 0) if innermost else None
+            raise FaultError([Fault(unsound(self._parser, data, error, opened), place)]) from error
         except (LookupError, ValueError) as error:
             if isinstance(error, FaultError):
                 raise

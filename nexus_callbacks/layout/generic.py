@@ -17,7 +17,7 @@ from nexus_callbacks.documents import BASELINE, PRIMARY, DataKey, Document, Stre
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
 from nexus_callbacks.layout.names import Names, key_attributes, spec_attributes
-from nexus_callbacks.layout.plots import NUMBERS, Plots, moved_keys
+from nexus_callbacks.layout.plots import NO_SCALES, NUMBERS, Plots, Scales, moved_keys
 from nexus_callbacks.layout.readings import Readings
 from nexus_callbacks.layout.template import frame_shape
 from nexus_callbacks.values import column
@@ -53,8 +53,8 @@ class Generic:
         self._elapsed: dict[str, str] = {}
         self._configured: dict[str, int] = {}
         self._homes: dict[tuple[str, str], str] = {}
-        self.default = ""
-        """Name of the NXdata that a reader should open first, known after ``finish``."""
+        self.plots: list[str] = []
+        """Names of the NXdata, the one that a reader should open first before all others; known after ``finish``."""
 
     def begin(self, start: Document) -> list[Addition]:
         """The NXcollection ``bluesky`` with the start document."""
@@ -114,11 +114,15 @@ class Generic:
         return self._snapshot("initial", row) if stream == BASELINE else []
 
     def finish(
-        self, stop: Document, readings: Readings, detected: frozenset[tuple[str, str]] = frozenset()
+        self,
+        stop: Document,
+        readings: Readings,
+        detected: frozenset[tuple[str, str]] = frozenset(),
+        scales: Scales = NO_SCALES,
     ) -> list[Addition]:
         """The last reading of the baseline, the devices, the plots and the stop document.
 
-        ``detected``: streams and data keys that are the data of an NXdetector already.
+        ``detected``: streams and data keys that are the data of an NXdetector already. ``scales``: see :class:`Plots`.
         """
         found: list[Addition] = []
         if readings.count(BASELINE) > 1:
@@ -128,12 +132,11 @@ class Generic:
             found += self._applies(stream.name, readings)
             if documents.is_log(stream.name):
                 found += self._logs(stream, readings)
-        plots = Plots(self._entry, self._names, self._start, self._columns, self._elapsed)
+        plots = Plots(self._entry, self._names, self._start, self._columns, self._elapsed, scales)
         for stream in sorted(self._streams.values(), key=lambda each: each.name != PRIMARY):
             if stream.name != BASELINE:
                 plot = plots.plot(stream, readings)
-                if plot and not self.default:
-                    self.default = plot[0].path.rpartition("/")[2]
+                self.plots += [each.path.rpartition("/")[2] for each in plot if isinstance(each, additions.Group)]
                 found += plot
         home = self._bluesky
         for name in ("exit_status", "reason"):
@@ -142,6 +145,11 @@ class Generic:
         if "uid" in stop:  # Else there was none, and the time is that of the last row.
             found += _note(f"{home}/stop", stop)
         return found
+
+    @property
+    def default(self) -> str:
+        """Name of the NXdata that a reader should open first; empty if there is none."""
+        return next(iter(self.plots), "")
 
     def moved(self, path: str, where: str) -> None:
         """Note that a column of ``measurement`` stands elsewhere: what links to it leads there."""

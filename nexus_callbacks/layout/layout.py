@@ -108,14 +108,14 @@ class Layout:
         for each in apart.values():
             self._generic.moved(each.path, each.own)
         found = [*shared, *self._template.finish(stop, readings)]
-        found += self._generic.finish(stop, readings, self._template.detected)
+        found += self._generic.finish(stop, readings, self._template.detected, self._template.scales)
         for part in self._parts:
             found += part.finish(stop, readings, apart)
         for frames in self._frames:
             told = readings.length(frames.stream, frames.key) * frames.per_row
             if told:
                 self._announced[frames.path.removeprefix(f"{self.entry}/")] = told
-        default = self._template.default or self._generic.default
+        default = self._template.default(self._generic.plots) or self._generic.default
         return [*found, additions.Attribute(self.entry, {"default": default})] if default else found
 
     @property

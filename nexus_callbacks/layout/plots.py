@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,9 @@ Not a virtual dataset over the column: nexusformat 2.1 takes the number of its p
 wrong for a grid that snakes (an error) and for one of a single piece, and a gap in integers has no NaN."""
 NUMBERS = "biuf"
 """numpy's kinds that can be plotted."""
+Scales = Mapping[tuple[str, str], Mapping[int, str]]
+"""Stream and data key of arrays → dimension of one array, -1 the last → path of its axis."""
+NO_SCALES: Scales = MappingProxyType({})
 _INTERPRETATION = {1: "spectrum", 2: "image"}
 
 
@@ -43,6 +47,8 @@ class Plots:
         (stream, data key) → path of its column in ``measurement``.
     elapsed
         Stream → path of its time since the start.
+    scales
+        What the definition says of the axes of arrays: a spectrum's energies.
     """
 
     def __init__(
@@ -52,12 +58,14 @@ class Plots:
         start: Document,
         columns: Mapping[tuple[str, str], str],
         elapsed: Mapping[str, str],
+        scales: Scales = NO_SCALES,
     ) -> None:
         self._entry = entry
         self._names = names
         self._start = start
         self._columns = columns
         self._elapsed = elapsed
+        self._scales = scales
 
     def plot(self, stream: Stream, readings: Readings) -> list[Addition]:
         """The NXdata of a stream, the group first; empty if there is nothing to plot."""
@@ -209,6 +217,12 @@ class Plots:
             spans = [axis.dimension] if axis.regular else list(range(len(grid.shape)))
             attributes[f"{name}_indices"] = spans
             found.append(additions.Field(path, axis.positions, of_key))
+        scales = self._scales.get((stream.name, next(iter(signals))), {})
+        for dimension, target in scales.items() if len(signals) == 1 else ():
+            path = self._names.path(home, target.rpartition("/")[2])
+            axes[dimension] = name = path.rpartition("/")[2]
+            attributes[f"{name}_indices"] = [len(axes) + dimension]
+            found.append(additions.Link(path, target))
         if mask:
             about = {"description": "True where nothing was measured"}
             attributes[f"{mask.rpartition('/')[2]}_indices"] = list(range(len(grid.shape)))

@@ -108,7 +108,7 @@ class Subentry:
         links = [_link(twin, readings, apart.get(twin.path)) for path, twin in self._twins.items() if path in made]
         ends = {each.path: each.target for each in links if isinstance(each, additions.Link)}
         rest = [replace(e, target=ends.get(e.target, e.target)) if isinstance(e, additions.Link) else e for e in rest]
-        default = self._template.default
+        default = self._template.default()
         return [*links, *rest, *([additions.Attribute(self._home, {"default": default})] if default else [])]
 
     def lost(self, path: str, reason: str) -> None:

@@ -7,7 +7,7 @@ made when something in it is; what never came is absent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -113,7 +113,9 @@ class Template:
         if self._tree.description:
             attributes["ESRF_description"] = self._tree.description
         found: list[Addition] = [additions.Attribute(self._entry, attributes)] if attributes else []
-        found += [each for home in ("", *self._groups) if home not in self._plots for each in self._constants(home)]
+        homes = [home for home in ("", *self._groups) if home.partition("/")[0] not in self._plots]
+        at_once = [home for home in homes if not self._signal(home)]
+        found += [each for home in at_once for each in self._constants(home)]
         self._origins.take("start", start)
         for variable, binding in self._bindings.items():
             if binding.source.scheme in ("const", "start", "run"):
@@ -154,8 +156,9 @@ class Template:
                 found += self._gathered(variable, partial(self._origins.recorded, record=record, readings=readings))
         for variable in self._growing:
             self._settle(variable, readings)
-        plots = [home for home, signal in self._plots.items() if signal in self.filled]
-        found += [each for home in plots for each in self._constants(home)]
+        plots = {home for home, signal in self._plots.items() if signal in self.filled}
+        homes = [home for home in self._groups if home.partition("/")[0] in plots or self._signal(home) in self.filled]
+        found += [each for home in homes for each in self._constants(home)]
         found += self._links()
         for variable, outcome in self.outcomes.items():
             if outcome.claimed and not outcome.filled and not outcome.reason:
@@ -200,11 +203,37 @@ class Template:
         home = path.rpartition("/")[0]
         return self._groups[home].nx_class if home else self._tree.nx_class
 
+    def default(self, others: Collection[str] = ()) -> str:
+        """Name of the group that is the entry's default plot: the first of those that the definition wants.
+
+        Empty if none of them is there. ``others`` are groups that the writer made itself.
+        """
+        wanted = dict(self._tree.attributes).get("default", "").split()
+        drawn = self._made - {home for home, signal in self._plots.items() if signal not in self.filled}
+        return next((name for name in wanted if name in drawn or name in others), "")
+
     @property
-    def default(self) -> str:
-        """Name of the group that the definition wants as the entry's default plot, if it is there; else empty."""
-        name = dict(self._tree.attributes).get("default", "")
-        return name if name in self._made else ""
+    def scales(self) -> Mapping[tuple[str, str], Mapping[int, str]]:
+        """Stream and data key of arrays → dimension of one array → path of its axis, as the definition's NXdata says.
+
+        Dimensions count from the end: -1 is the last. The first of the NXdata's are rows, which have no axis here.
+
+        Complete after :meth:`finish`.
+        """
+        grown = {slot.path: self._growing[v][:2] for v in self._growing for slot in self._slots[v]}
+        found: dict[tuple[str, str], Mapping[int, str]] = {}
+        for home, group in self._groups.items():
+            told = dict(group.attributes)
+            links = {n.name: n.target.strip("/") for n in group.children if isinstance(n, definition.Link)}
+            key = grown.get(links.get(told.get("signal", ""), ""))
+            if key is None or home not in self._made:
+                continue
+            inner = told.get("axes", "").split()[1:]
+            of_rows = [(d - len(inner), name) for d, name in enumerate(inner)]
+            axes = {d: f"{self._entry}/{links[name]}" for d, name in of_rows if links.get(name) in self.filled}
+            if axes:
+                found.setdefault(key, axes)
+        return found
 
     @property
     def filled(self) -> frozenset[str]:
@@ -391,7 +420,14 @@ class Template:
             signal = dict(self._groups[home].attributes).get("signal") if home else None
             if path in alive and (signal is None or f"{home}/{signal}" in alive | there):
                 found += [*self._parents(path), additions.Link(f"{self._entry}/{path}", f"{self._entry}/{target}")]
+                found += self._constants(home) if home and path == self._signal(home) else []
         return [*found, *self._root_links(set(there | alive))]
+
+    def _signal(self, home: str) -> str:
+        """Path of what a group draws, empty if it draws nothing: its title alone would be the shell of a plot."""
+        group = self._groups.get(home)
+        signal = dict(group.attributes).get("signal") if group else None
+        return f"{home}/{signal}" if group and any(n.name == signal for n in group.children) else ""
 
     def _root_links(self, there: frozenset[str] | set[str]) -> list[Addition]:
         """Links at the file's root, for programs that look only there (decision 9)."""

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from nexus_callbacks.beamline.profile import Bindings, load_bindings
 from nexus_callbacks.beamline.sources import nearest
-from nexus_callbacks.definitions import esrf_xml
+from nexus_callbacks.definitions import esrf_xml, release
+from nexus_callbacks.definitions.check import sure
 from nexus_callbacks.definitions.definition import Group, merge
 from nexus_callbacks.definitions.links import circles
+from nexus_callbacks.definitions.release import Release
 from nexus_callbacks.faults import Fault, FaultError, Place
 
 ESRF = "esrf"
@@ -100,6 +102,7 @@ def read(
 ) -> tuple[Loaded | None, list[Fault]]:
     """As :func:`load`, but with every fault beside what could be read; None where nothing could."""
     trees: list[Group] = []
+    local: list[Group] = []
     bindings: list[Bindings] = []
     sources: list[tuple[str, str, str]] = []
     faults: list[Fault] = []
@@ -110,7 +113,13 @@ def read(
         try:
             definition, defaults, number = _find(name, folder, place)
             data = definition.read_bytes()
-            trees.append(esrf_xml.read(definition))
+            if name in names():
+                trees.append(esrf_xml.read(definition))
+            else:  # With all that is wrong in it, as far as it can be read.
+                tree, unsound = esrf_xml.survey(definition)
+                faults += unsound
+                local += [tree] if tree else []
+                trees += [tree] if tree else []
             if defaults is not None:
                 bindings.append(load_bindings(defaults))
             sources.append((name, number, hashlib.sha256(data).hexdigest()))
@@ -125,9 +134,21 @@ def read(
     try:
         merged = merge(*trees)
     except FaultError as error:
-        return Loaded(trees[0], bindings, sources), [*faults, *error.faults]
-    # Links of several files may make a circle that none of them has alone.
-    return Loaded(merged, bindings, sources), [*faults, *(circles(merged) if len(trees) > 1 else ())]
+        faults += error.faults
+        merged = trees[0]
+    # What ships is sound; links of several files may make a circle that none of them has alone.
+    faults += circles(merged) if local or len(trees) > 1 else ()
+    for tree in local:
+        faults += sure(tree, _classes(), trees)
+    return Loaded(merged, bindings, sources), faults
+
+
+def _classes() -> Release | None:
+    """The classes of NeXus where they are installed: a beamline may write without them."""
+    try:
+        return release.installed()
+    except FaultError:
+        return None
 
 
 def _find(name: str, folder: Path, place: Place | None) -> tuple[Path, Path | None, str]:

@@ -23,7 +23,7 @@ class Allowed:
     reason: str
 
 
-_NOT_A_MEMBER = "The field value is not a member of the enumerated list"
+_NOT_A_MEMBER = "The field value is not a member of the enumerated list: .*"
 _TYPE_OR_UNITS = r"(The|This) field (value )?is not a valid NX_\w+|Units of NX_\w+ not specified"
 
 ALLOWED: tuple[Allowed, ...] = (

@@ -21,6 +21,7 @@ import h5py
 from nexus_callbacks.definitions import categories
 from nexus_callbacks.validation import allowed
 from nexus_callbacks.validation.nodes import join
+from nexus_callbacks.validation.remedies import with_remedy
 from nexus_callbacks.validation.report import Finding, Severity
 
 MISSING = Finding(
@@ -84,7 +85,7 @@ def check(
         except Exception as error:
             collector.add(entry, f"NeXus's validator gave up here: {type(error).__name__}: {error}", "error")
     for path, level, message in dict.fromkeys(collector.messages):
-        yield allowed.sort(Finding(path, level, message), entry, asked, subentries)
+        yield with_remedy(allowed.sort(Finding(path, level, message), entry, asked, subentries))
     for path, _, message in dict.fromkeys(collector.excused):
         yield Finding(path, "info", message, allowed=ONE_OF_SEVERAL)
 
@@ -226,6 +227,16 @@ def _collecting(validate: ModuleType, tree: ModuleType, entry: str, locking: boo
         if fault:
             self.log(fault, level="error")
 
+    def on_enumeration(self: Any, field: Any, enumerations: Any) -> None:
+        # The same in all, but with the value and the list.
+        try:
+            member = field.nxvalue in enumerations
+        except ValueError:  # Of an array nobody can say.
+            member = False
+        if not member:
+            told = f"{str(field.nxvalue)[:100]!r} is none of {', '.join(map(str, enumerations))}"
+            self.log(f"The field value is not a member of the enumerated list: {told}", level="error")
+
     original: Any = tree.NXFile
 
     class File(original):  # type: ignore[misc]  # nexusformat has no types
@@ -269,6 +280,7 @@ def _collecting(validate: ModuleType, tree: ModuleType, entry: str, locking: boo
             (validate.GroupValidator, "check_data", lambda self, group: None),
             (validate.ApplicationValidator, "validate_group", on_application_group),
             (validate.FieldValidator, "check_attributes", on_attributes),
+            (validate.FieldValidator, "check_enumeration", on_enumeration),
             (tree, "NXFile", File),
         ):
             changes.enter_context(patch.object(owner, name, value))

@@ -47,7 +47,7 @@ def _check(entry: h5py.Group) -> Iterator[Finding]:
             "is no coverage record: a field 'data' with JSON, which has 'mandatory' and 'variables'",
         )
         return
-    yield from _check_mandatory(entry, record["mandatory"])
+    yield from _check_mandatory(entry, record["mandatory"], record["variables"])
     for variable, outcome in record["variables"].items():
         if outcome.get("filled"):
             yield from _check_fields(entry, variable, outcome)
@@ -55,15 +55,27 @@ def _check(entry: h5py.Group) -> Iterator[Finding]:
         yield from _check_frames(entry, path, announced)
 
 
-def _check_mandatory(entry: h5py.Group, mandatory: dict[str, str]) -> Iterator[Finding]:
+def _check_mandatory(entry: h5py.Group, mandatory: dict[str, str], outcomes: dict[str, Any]) -> Iterator[Finding]:
     for variable, where in sorted(mandatory.items()):
         node = find(entry, where)
         path = join(entry.name, where)
         if not isinstance(node, h5py.Dataset):
-            remedy = f"bind {variable} in the beamline's profile"
-            yield Finding(path, "error", f"the mandatory {variable} is missing", remedy)
+            outcome = outcomes.get(variable, {})
+            reason = outcome.get("reason") if not outcome.get("filled") else None
+            why = f": {reason}" if isinstance(reason, str) and reason else ""
+            remedy = _remedy(variable, bool(outcome.get("claimed")) and not outcome.get("filled"))
+            yield Finding(path, "error", f"the mandatory {variable.rpartition('/')[2]} is missing{why}", remedy)
         elif 0 in (shape(node) or ()) or shape(node) is None or (text(node) or "").isspace() or text(node) == "":
             yield Finding(path, "error", f"the mandatory {variable} is empty")
+
+
+def _remedy(variable: str, bound: bool) -> str:
+    """What gives the next run a variable; that of a further technique is called ``SUBENTRY/VARIABLE`` in the record."""
+    technique, _, name = variable.rpartition("/")
+    if bound:
+        return f"{name} is bound in the beamline's profile, but its source had no value: see to that, or bind another"
+    where = f", under 'techniques: {technique}:'" if technique else ""
+    return f"bind {name} in the beamline's profile{where}"
 
 
 def _check_fields(entry: h5py.Group, variable: str, outcome: dict[str, Any]) -> Iterator[Finding]:

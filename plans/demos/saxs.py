@@ -62,7 +62,7 @@ class Curve:
         """What was found, a line each."""
         return [
             f"first minimum of the curve at {self.minimum:.4f} 1/nm, simulated {self.true_minimum:.4f} 1/nm: "
-            f"spheres of {self.radius:.1f} nm",
+            f"spheres of radius {self.radius:.1f} nm",
             f"Guinier's law: radius of gyration {self.gyration:.2f} nm, simulated {self.true_gyration:.2f} nm; "
             f"intensities {self.scale:.3f} of the simulated cross section",
         ]
@@ -119,7 +119,7 @@ def _draw(
         right.axvline(found.minimum, color="tab:orange", linewidth=1, label=f"first minimum: {found.minimum:.4f} 1/nm")
         right.set(title="reduced curve", xlabel="q (1/nm)", ylabel="cross section (1/cm)", yscale="log")
         right.legend()
-        figure.suptitle(f"Read from the NeXus file: spheres of {found.radius:.1f} nm")
+        figure.suptitle(f"Read from the NeXus file: spheres of radius {found.radius:.1f} nm")
 
 
 DEMO = Demo(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.preprocessors import SupplementalData
+from ophyd import Signal
 
 from devices.beamlines.id16a import simulated_id16a
 from devices.detectors import FrameCamera
@@ -110,3 +111,46 @@ def test_frames_that_are_nowhere_are_a_warning_with_the_way_to_mend_it(RE, tmp_p
     warnings = [f for f in validate(writer.files[uid]).warnings if "frames were announced" in f.message]
     assert [f.message for f in warnings] == ["3 frames were announced, none of them is here"]
     assert "relink" in warnings[0].remedy
+
+
+@pytest.mark.unreadable("a mandatory value is missing")
+def test_a_run_that_lost_a_mandatory_value_says_so_once_with_the_reason(tmp_path, caplog):
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions" / "own.xml").write_text(
+        '<group groupName="${entry}" NX_class="NXentry">\n'
+        '<energy NAPItype="NX_NUMBER" ESRF_mandatory="Mandatory" units="keV">${energy}</energy>\n'
+        '<shift ESRF_mandatory="Mandatory">${shift}</shift>\n</group>\n'
+    )
+    text = "beamline: id16a\ndefinitions: [own]\nfrom_plan: [shift]\nconstants: {energy: 17}\n"
+    (tmp_path / "profile.yml").write_text(text)
+    engine = RunEngine()
+    with NexusWriter(tmp_path / "data", profile=tmp_path) as writer:
+        engine.subscribe(writer)
+        engine(bp.count([Signal(name="counts", value=1)]), shift="night")
+        writer.wait()
+        assert "mandatory" not in caplog.text
+        (uid,) = engine(bp.count([Signal(name="counts", value=1)]))
+        writer.wait()
+    (told,) = [record.getMessage() for record in caplog.records if "mandatory" in record.getMessage()]
+    where = f"(see nexus-callbacks coverage {writer.files[uid]})"
+    assert f"lacks mandatory values: shift: the start document has no 'shift' {where}" in told
+
+
+@pytest.mark.unreadable("mandatory values are missing")
+def test_a_missing_value_is_told_with_the_reason_and_by_the_name_that_the_profile_has(tmp_path):
+    (tmp_path / "definitions").mkdir()
+    (tmp_path / "definitions" / "refl.xml").write_text(
+        '<group groupName="${entry}" NX_class="NXentry">\n<shift ESRF_mandatory="Mandatory">${shift}</shift>\n'
+        '<slot ESRF_mandatory="Mandatory">${slot}</slot>\n</group>\n'
+    )
+    (tmp_path / "definitions" / "first.xml").write_text('<group groupName="${entry}" NX_class="NXentry"/>')
+    (tmp_path / "profile.yml").write_text("definitions: [base]\ntechniques: {first: , refl: {shift: start:shift}}\n")
+    engine = RunEngine()
+    with NexusWriter(tmp_path / "data", profile=tmp_path) as writer:
+        engine.subscribe(writer)
+        (uid,) = engine(bp.count([Signal(name="counts", value=1)]), technique=["first", "refl"])
+    found = {each.path: each for each in validate(writer.files[uid]).errors}
+    shift, slot = found["/entry/refl/shift"], found["/entry/refl/slot"]
+    assert shift.message == "the mandatory shift is missing: the start document has no 'shift'"
+    assert shift.remedy.startswith("shift is bound in the beamline's profile")
+    assert slot.remedy == "bind slot in the beamline's profile, under 'techniques: refl:'"

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from datetime import datetime
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -88,7 +89,18 @@ def test_esrfs_variables_of_the_technique_are_filled(scanned, file):
     mx = file["entry/MX"]
     assert (mx["numberOfImages"][()], mx["oscillationRange"][()]) == (FRAMES, STEP)
     assert mx["transmission"][()] == pytest.approx(100), "the device says a share, ESRF wants percent"
+    (frames,) = Path(mx["directory"].asstr()[()]).glob(mx["template"].asstr()[()].replace("####", "*"))
+    assert frames in scanned.raw_files
     assert mx["resolution_at_corner"][()] < mx["resolution"][()]
+
+
+def test_all_times_are_in_one_time_zone(file):
+    start, estimated, end = (
+        datetime.fromisoformat(file["entry"][name].asstr()[()])
+        for name in ("start_time", "end_time_estimated", "end_time")
+    )
+    assert start.utcoffset() == estimated.utcoffset() == end.utcoffset()
+    assert start < estimated
 
 
 def test_the_spots_in_the_frames_lie_on_the_lattice_of_the_file(scanned, tmp_path):

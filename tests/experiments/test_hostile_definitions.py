@@ -1,4 +1,4 @@
-"""Profiles and definitions that are wrong in one place: refused with the line, or that place alone is without a value."""
+"""Profiles and definitions that are wrong in one place: refused with the line, or that place has no value."""
 
 from textwrap import dedent
 

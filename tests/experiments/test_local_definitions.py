@@ -12,6 +12,9 @@ from icat_esrf_definitions import DEFINITIONS_FILE
 from ophyd import Signal
 
 from nexus_callbacks import FaultError, NexusWriter
+from nexus_callbacks.definitions import release
+from nexus_callbacks.faults import Fault
+from nexus_callbacks.recipes import Recipes
 
 PROFILE = """
 beamline: id16a
@@ -104,3 +107,55 @@ def test_version_and_hash_of_each_definition_stand_in_the_file(beamline):
     hashes = [hashlib.sha256(text).hexdigest() for text in (Path(DEFINITIONS_FILE).read_bytes(), local)]
     assert told == [["esrf", "local"], [version("icat-esrf-definitions"), ""], hashes]
     writer.close()
+
+
+SLIPS = """<group groupName="sample" NX_class="NXsample">
+<tilt units="degreees">${tilt}</tilt>
+<link groupName="rotation" ref="/sample/tillt"/>
+<speed unit="mm/s">${speed}</speed>
+</group>
+<group groupName="counter" NX_class="NXmoniter"/>"""
+
+
+def test_slips_in_a_local_definition_are_told_before_the_scan_all_at_once(beamline):
+    folder = beamline(SLIPS)
+    (folder / "profile.yml").write_text(PROFILE + "techniques: {refl: }\n")
+    (folder / "definitions" / "refl.xml").write_text(
+        '<group groupName="${entry}" NX_class="NXentry">\n<link groupName="angle" ref="/sample/tilt"/>\n'
+        '<link groupName="power" ref="/sample/powre"/>\n</group>\n'
+    )
+    with pytest.raises(FaultError) as refused:
+        NexusWriter(folder, profile=folder)
+    local, refl = (str(folder / "definitions" / name) for name in ("local.xml", "refl.xml"))
+    assert [(fault.place.source, fault.place.line) for fault in refused.value.faults] == [
+        *((local, line) for line in (3, 4, 5, 7)),
+        (refl, 3),
+    ]
+    unit, link, attribute, nx_class, technique = map(str, refused.value.faults)
+    assert "sample/tilt has the unit 'degreees', which is not known" in unit
+    assert "leads to /sample/tillt, where nothing is (did you mean /sample/tilt?)" in link
+    assert "unknown attribute 'unit' (did you mean 'units'?)" in attribute
+    assert "counter has class 'NXmoniter'" in nx_class
+    assert "did you mean 'NXmonitor'?" in nx_class
+    assert "leads to /sample/powre" in technique
+
+
+def test_without_the_nexus_classes_all_but_them_is_told(beamline, monkeypatch):
+    def missing():
+        raise FaultError([Fault("nexusformat is not installed")])
+
+    monkeypatch.setattr(release, "installed", missing)
+    folder = beamline(SLIPS)
+    with pytest.raises(FaultError) as refused:
+        NexusWriter(folder, profile=folder)
+    assert [fault.place.line for fault in refused.value.faults] == [3, 4, 5]
+
+
+def test_a_misspelt_technique_of_a_run_is_answered_with_what_was_probably_meant(beamline):
+    folder = beamline("")
+    (folder / "profile.yml").write_text(PROFILE + "techniques: {fluo: }\n")
+    recipes = Recipes(folder)
+    with pytest.raises(FaultError, match=r"'fluoo' is not in the profile.*did you mean 'fluo'"):
+        recipes.recipe({"technique": "fluoo"}, folder / "a.h5")
+    with pytest.raises(FaultError, match=r"'xas' is not in the profile.*add it under 'techniques:'"):
+        recipes.recipe({"technique": "xas"}, folder / "a.h5")

@@ -47,3 +47,4 @@ def test_a_run_without_a_curve_does_not_claim_to_hold_one(aborted):
         assert file["entry/definition"].asstr()[()] == "NXsas"
         assert "definition" not in file["entry/reduced"]
         assert "sasdata" not in file["entry/reduced"]
+        assert file["entry"].attrs["default"] == "data"

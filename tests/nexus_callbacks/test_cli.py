@@ -87,6 +87,7 @@ def test_a_technique_without_its_image_key_is_told_before_the_scan(run, tmp_path
     assert done.exit_code == 1
     assert json.loads(done.stdout)["tomo"]["missing_mandatory"] == ["image_key"]
     assert "not checked: there is no signals.json" in done.stderr
+    assert 'write_signals("signals.json", signals_of(*devices))' in done.stderr
 
 
 def test_a_directory_that_cannot_be_written_ends_with_2(run, tmp_path):

@@ -87,7 +87,7 @@ def test_show_of_a_nexus_class():
 
 def test_what_is_no_definition_is_wrong_use(tmp_path):
     for named, told in (
-        ("tomoo", "there is no definition 'tomoo' (name a file, a NeXus class, or one of base"),
+        ("qqqq", "there is no definition 'qqqq' (name a file, a NeXus class, or one of base"),
         ("NXtomoo", "no class 'NXtomoo' in NeXus v2026.01 (did you mean 'NXtomo'?)"),
         (tmp_path / "none.xml", "cannot be read: No such file or directory"),
     ):
@@ -218,3 +218,13 @@ def test_old_releases_are_looked_at_to_their_end(tmp_path):
         ["3", "errors,", "572", "warnings"],
         ["0", "errors,", "758", "warnings"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "meant"),
+    [("show", "flou", "fluo"), ("show", "ESRF", "esrf"), ("convert", "nxrefscan", "NXrefscan")],
+)
+def test_a_misspelt_name_is_answered_with_what_was_probably_meant(command, typed, meant):
+    done = run(command, typed)
+    assert done.exit_code == 2
+    assert f"did you mean '{meant}'?" in words(done.stderr)

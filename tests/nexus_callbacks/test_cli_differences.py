@@ -63,6 +63,9 @@ def test_two_beamlines(tmp_path: Path) -> None:
     assert told.splitlines()[1:] == ["  changed: field /gap ${gap}, units mm → m (own.xml, line 2 → own.xml, line 2)"]
     told, _ = run(str(tmp_path / "one"), str(tmp_path / "one"))
     assert told.strip().endswith("no difference")
+    (tmp_path / "one" / "profile.yml").write_text("definitions: [base, own]\ntechniques: {own: }\n")
+    told, _ = run(str(tmp_path / "one"), str(tmp_path / "one"))
+    assert "not compared: the techniques' own definitions (--technique own)" in told
     told, _ = run(str(tmp_path / "one"), str(tmp_path / "one"), "--technique", "tomo")
     assert told.strip().endswith("no difference")
 

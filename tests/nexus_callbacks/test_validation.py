@@ -1002,3 +1002,25 @@ def test_a_second_name_that_leads_nowhere_is_one(path):
     assert [(each.path, each.message) for each in validate(path).errors] == [
         ("/entry_1", "is a link that leads nowhere")
     ]
+
+
+REMEDIES = {
+    "a value that is not listed": (
+        lambda f: put(f["entry/sample"], "situation", "under the table"),
+        "'under the table' is none of air, vacuum",
+        "listed values",
+    ),
+    "a field that the class lacks": (
+        lambda f: put(f["entry/sample"], "nmae", "x"),
+        "This field is not defined in NXsample",
+        "definitions show NXsample",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REMEDIES)
+def test_what_nexusformat_finds_has_a_remedy(path, what):
+    spoil, message, remedy = REMEDIES[what]
+    change(path, spoil)
+    (found,) = [each for each in validate(path).findings if message in each.message]
+    assert remedy in found.remedy

@@ -50,6 +50,17 @@ def test_the_plan_tells_what_it_knows_in_esrfs_words(id13, scan):
     }
 
 
+@pytest.mark.parametrize(
+    ("techniques", "groups"),
+    [(["sxdm"], set()), (["fluo"], {"FLUO"}), (["ptycho"], {"PTYCHO"}), (["sxdm", "ptycho"], {"PTYCHO"})],
+)
+def test_the_plan_tells_of_the_techniques_of_the_run_alone(id13, scan, techniques, groups):
+    start = scan(map_scan(id13, shape=(1, 2), techniques=techniques))[0][1]
+
+    assert {name.partition("_")[0] for name in start if name.startswith(("FLUO_", "PTYCHO_"))} == groups
+    assert start["scanType"] == "step_by_step"
+
+
 def test_metadata_of_the_caller_goes_before_the_plans(id13, scan):
     start = scan(map_scan(id13, shape=(1, 1), md={"purpose": "alignment", "dataset": "x"}))[0][1]
 

@@ -125,7 +125,15 @@ def test_all_faults_are_told_at_once_with_their_lines() -> None:
     ("text", "fault"),
     [
         ("", "mine.xml, line 1: not well-formed XML: no element found: line 1, column 0"),
-        (f"{ROOT}\n<a>\n</group>", "mine.xml, line 3: not well-formed XML: mismatched tag: line 3, column 2"),
+        (
+            f"{ROOT}\n<a>\n</group>",
+            "mine.xml, line 3: not well-formed XML: mismatched tag: line 3, column 2; "
+            "</group> stands where <a> of line 2 is to be closed",
+        ),
+        (
+            f"{ROOT}\n<a>\n",
+            "mine.xml, line 3: not well-formed XML: no element found: line 3, column 0; <a> of line 2 is not closed",
+        ),
         ("<definition/>", "mine.xml, line 1: the root is <definition>, expected <group>"),
         (
             '<group groupName="a" NX_class="NXsample"/>',

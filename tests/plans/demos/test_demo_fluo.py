@@ -31,11 +31,24 @@ def test_the_spectra_have_their_channels_last_and_calibrated(entry):
     np.testing.assert_allclose(energy[:3], [0.02, 0.035, 0.05])
 
 
-def test_silx_draws_them_over_their_energies(result):
+@pytest.mark.parametrize("group", ["data", "data_xrf_spectrum"])
+def test_silx_draws_them_over_their_energies(result, group):
     with silx.io.open(str(result.dataset_file)) as file:
-        plot = silx.io.nxdata.get_default(file)
+        plot = silx.io.nxdata.NXdata(file["entry"][group])
+        assert plot.is_valid, plot.issues
         assert plot.interpretation == "spectrum"
         assert plot.axes_names[-1] == "energy (keV)"
+        np.testing.assert_allclose(plot.axes[-1][:3], [0.02, 0.035, 0.05])
+        assert plot.title
+
+
+def test_the_default_plot_is_the_maps_of_the_lines(result):
+    with silx.io.open(str(result.dataset_file)) as file:
+        plot = silx.io.nxdata.get_default(file)
+        assert (plot.signal_name, plot.signal.shape) == ("xrf_Ca", (16, 18))
+        assert {"xrf_Fe", "xrf_Cu", "xrf_Au"} <= set(plot.auxiliary_signals_names)
+        assert plot.axes_dataset_names == ["nnp3", "nnp2"]
+        assert plot.title == "map_scan 1: xrf_Ca"
 
 
 def test_pymca_reads_the_map_and_finds_the_lines_energies(result):

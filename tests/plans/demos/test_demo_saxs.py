@@ -1,10 +1,13 @@
 """The small-angle demo, and what pyFAI and SasView's reader find in its file."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import silx.io
+import silx.io.nxdata
 from pyFAI.detectors import Detector
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 from sasdata.dataloader.loader import Loader
@@ -80,6 +83,13 @@ def test_the_curve_is_that_of_the_spheres(result, tmp_path):
     assert len(curve.findings) == 2
 
 
+def test_the_default_plot_is_the_reduced_curve(result):
+    with silx.io.open(str(result.dataset_file)) as file:
+        plot = silx.io.nxdata.get_default(file)
+        assert (plot.signal_dataset_name, plot.title) == ("I", "saxs_0001")
+        assert plot.axes_dataset_names == ["Q"]
+
+
 def test_the_entry_is_nxsas_and_its_curve_nxcansas(entry):
     assert entry["definition"].asstr()[()] == "NXsas"
     assert entry["reduced/definition"].asstr()[()] == "NXcanSAS"
@@ -92,11 +102,16 @@ def test_the_entry_is_nxsas_and_its_curve_nxcansas(entry):
     np.testing.assert_array_equal(np.bincount(entry["data/frame_type"][()]), [20, 10, 5])
 
 
-def test_what_the_beamline_knows_of_esrfs_saxs_group_is_there(entry):
+def test_what_the_beamline_knows_of_esrfs_saxs_group_is_there(result, entry):
     known = dict(entry["SAXS"].items())
     assert len(known) >= 30
     assert float(known["guinier_rg"].asstr()[()]) > 10
-    assert len(known["diode_currents"].asstr()[()].split()) == 35
+    currents = [float(current) for current in known["diode_currents"].asstr()[()].split()]
+    assert currents == pytest.approx(entry["measurement/changer_diode"][()])
+    assert entry["measurement/changer_diode"].attrs["units"] == "A"
+    assert max(currents[:5]) == 0 < min(currents[5:]) < 1e-3, "dark, then the beam"
+    (frames,) = Path(known["directory"].asstr()[()]).glob(known["prefix"].asstr()[()] + "*")
+    assert frames in result.raw_files
     coverage = json.loads(entry["nexus_callbacks/coverage/data"][()])
     assert coverage["filled"] > 150
     assert coverage["missing_mandatory"] == []

@@ -75,7 +75,9 @@ def test_spectra_and_frames_belong_to_the_same_points(file):
 
 
 def test_each_has_its_plot(file):
-    for path, signal in (("entry", (120, 1024)), ("entry/sxdm", (120, 64, 64)), ("entry/ptycho", (120, 64, 64))):
+    rows, points = file["entry/data_primary/xrf_Fe"].shape
+    assert rows * points == 120
+    for path, signal in (("entry", (rows, points)), ("entry/sxdm", (120, 64, 64)), ("entry/ptycho", (120, 64, 64))):
         plot = file[path][file[path].attrs["default"]]
         assert plot[plot.attrs["signal"]].shape == signal
 
