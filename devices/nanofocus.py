@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,9 @@ class DetectorArm(Device):
 
     two_theta = Cpt(Quantity, value=23.3702, units="deg", precision=4, limits=(-5.0, 120.0), kind=Kind.hinted)
     distance = Cpt(Quantity, value=1500.0, units="mm", precision=2, writable=False, kind=Kind.hinted)
+    normal_y = Cpt(Derived, compute=lambda arm: math.sin(math.radians(arm.two_theta.get())), precision=6)
+    normal_z = Cpt(Derived, compute=lambda arm: math.cos(math.radians(arm.two_theta.get())), precision=6)
+    """Normal of the detector, in NeXus's coordinates: y up, z along the beam; x is 0."""
 
 
 class Focus(Device):

@@ -28,6 +28,7 @@ from nexus_callbacks.definitions.esrf_words import (
     dimensions,
     key_of,
     meaning,
+    root_links,
 )
 from nexus_callbacks.definitions.links import circles
 from nexus_callbacks.definitions.spelling import Attribute, Inner, Spelling
@@ -345,6 +346,9 @@ class _Reader:
         elif name.endswith("_indices") and dimensions(text) is None:
             remedy = "write their numbers, from 0 to 31: 0 1"
             self._fault(f"attribute {_short(name)!r} is no list of dimensions: {_short(text)!r}", element, remedy)
+        elif name == "root_links" and root_links(text) is None:
+            remedy = "write NAME=/PATH for each, with a space between: entry_1=/ version=/program_version"
+            self._fault(f"attribute {_short(name)!r} is no list of links: {_short(text)!r}", element, remedy)
         elif name == "NX_class":
             self._fault("NX_class stands in an <attribute>", element, 'write <group NX_class="…">')
         return name, text

@@ -53,6 +53,28 @@ def meaning(key: str, value: str) -> str:
     return value
 
 
+_ENTRY = re.compile(r"entry(_\d{4,})?")
+
+
+def root_links(text: str) -> list[tuple[str, str]] | None:
+    """Name at the root and path within the entry of each link of an attribute ``root_links``; None if it has none.
+
+    >>> root_links("entry_1=/ cxi_version=/cxi_version")
+    [('entry_1', ''), ('cxi_version', 'cxi_version')]
+    The names of runs' entries (``entry``, ``entry_0002`` …) are taken.
+
+    >>> root_links("../y"), root_links("a =/b"), root_links("a=/b a=/c"), root_links("entry=/a")
+    (None, None, None, None)
+    """
+    pairs = [pair.partition("=") for pair in text.split()]
+    names = [name for name, _, _ in pairs]
+    paths = [path.strip("/") for _, _, path in pairs]
+    sound = all(equals and NAME.fullmatch(name) for name, equals, _ in pairs) and len(set(names)) == len(names)
+    sound = sound and not any(_ENTRY.fullmatch(name) for name in names)
+    sound = sound and all(NAME.fullmatch(part) for path in paths if path for part in path.split("/"))
+    return list(zip(names, paths, strict=True)) if sound and pairs else None
+
+
 def dimensions(text: str) -> list[int] | None:
     """The dimensions that an attribute ``…_indices`` names; None if it is no list of them. HDF5 has 32 at most.
 

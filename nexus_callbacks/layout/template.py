@@ -18,7 +18,7 @@ import numpy as np
 from nexus_callbacks import documents, units
 from nexus_callbacks.beamline.bindings import Binding
 from nexus_callbacks.definitions import definition
-from nexus_callbacks.definitions.esrf_words import dimensions
+from nexus_callbacks.definitions.esrf_words import dimensions, root_links
 from nexus_callbacks.documents import DataKey, Document, Stream
 from nexus_callbacks.layout import additions
 from nexus_callbacks.layout.additions import Addition
@@ -435,9 +435,7 @@ class Template:
         found: list[Addition] = []
         if self._entry.split("/")[1] != ENTRY:
             return found  # Of several runs in a file the first has these names.
-        for pair in dict(self._tree.attributes).get(ROOT_LINKS, "").split():
-            name, _, target = pair.partition("=")
-            target = target.strip("/")
+        for name, target in root_links(dict(self._tree.attributes).get(ROOT_LINKS, "")) or ():
             if not target:
                 found.append(additions.Link(f"/{name}", self._entry))
             elif target in there:

@@ -149,3 +149,19 @@ def test_a_text_of_too_many_digits_is_no_number(profile):
     folder = profile('<x NAPItype="NX_FLOAT">${a}</x>', f'constants: {{a: "{"9" * 400}"}}\n')
     with pytest.raises(FaultError, match=r"line 2: a: expected a finite number"):
         NexusWriter(folder / "data", profile=folder)
+
+
+@pytest.mark.parametrize("links", ["../y=/title", "foo =/title", "a=/title a=/", ".=/title", "entry=/", "a=/x//y", " "])
+def test_links_at_the_root_that_are_none_are_refused_with_their_line(profile, links):
+    folder = profile(f'<attribute name="root_links">{links}</attribute><title>a</title>', "")
+    with pytest.raises(FaultError, match=r"mine\.xml, line 2: "):
+        NexusWriter(folder / "data", profile=folder)
+
+
+def test_a_link_at_the_root_that_leads_nowhere_is_left_out(profile):
+    folder = profile('<attribute name="root_links">b=/title c=/nowhere</attribute><title>a</title>', "")
+    path, _ = count(folder)
+    with h5py.File(path) as file:
+        assert file["b"].asstr()[()] == "a"
+        assert "c" not in file
+        assert file.attrs["state"] == "complete"

@@ -100,3 +100,10 @@ def test_of_several_runs_in_a_file_the_first_has_cxis_name(tmp_path):
         assert {"entry", "entry_0002", "entry_1", "cxi_version"} <= set(file)
         assert file.get("entry_1", getlink=True).path == "/entry"
     assert validate(writer.files[uids[1]]).errors == ()
+
+
+def test_the_detectors_normal_follows_the_arm(result):
+    with h5py.File(result.dataset_file) as file:
+        normal = file["/entry_1/instrument_1/detector_1/transformations/vector"][()]
+        angle = file["/entry/measurement/initial/arm_two_theta"][()]
+    assert normal.tolist() == pytest.approx([0, np.sin(np.deg2rad(angle)), np.cos(np.deg2rad(angle))])
