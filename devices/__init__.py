@@ -30,3 +30,7 @@ Put together:
 Every device here is simulated, but for those that ``baseline`` makes. Simulated time does not pass: a motor is where it
 was sent at once, an exposure takes no time, unless a device is told otherwise.
 """
+
+from devices.baseline import baseline_for
+
+__all__ = ["baseline_for"]

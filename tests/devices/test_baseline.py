@@ -360,3 +360,10 @@ def test_the_end_of_a_session_says_for_what_it_waits(monkeypatch, capsys):
         hanging.let_go.set()
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("nexus-callbacks: waiting up to ")
+
+
+def test_it_is_found_at_the_front_door():
+    import devices
+    from devices.baseline import baseline_for
+
+    assert devices.baseline_for is baseline_for
