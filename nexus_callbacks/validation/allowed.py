@@ -158,7 +158,7 @@ ALLOWED: tuple[Allowed, ...] = (
         r".*",
         r'"@(canSAS_class|version)" is not defined as an attribute in NX\w+',
         "NXcanSAS asks for these attributes, and its readers go by them; nexusformat compares with the base class only",
-        "NXcanSAS",
+        "NXcanSAS|NXsas",
     ),
     Allowed(
         r".*",
@@ -199,9 +199,10 @@ def sort(
         return replace(finding, severity="info", allowed=ASKED_REASON)
     above = [home for home in homes if not home or path == home or path.startswith(f"{home}/")]
     paths = {path, *(path.removeprefix(home).lstrip("/") for home in above)}
-    definition = homes[max(above, key=len)] if above else ""
+    # nexusformat asks what an entry's definition wants of its subentries, too.
+    definitions = {homes[home] for home in above}
     for line in ALLOWED:
-        suits = not line.definition or re.fullmatch(line.definition, definition)
+        suits = not line.definition or any(re.fullmatch(line.definition, each) for each in definitions)
         if suits and re.fullmatch(line.message, finding.message) and any(re.fullmatch(line.path, p) for p in paths):
             return replace(finding, severity="info", allowed=line.reason)
     return finding

@@ -966,7 +966,7 @@ OF_ONE_DEFINITION = [
 
 
 @pytest.mark.parametrize(("definition", "path", "message"), OF_ONE_DEFINITION)
-def test_a_line_for_one_application_definition_holds_there_only(definition, path, message):
+def test_a_line_for_one_application_definition_holds_there_and_below_only(definition, path, message):
     def severity(path, homes):
         return allowed.sort(Finding(f"/entry/{path}", "error", message), "/entry", homes=homes).severity
 
@@ -976,7 +976,7 @@ def test_a_line_for_one_application_definition_holds_there_only(definition, path
     inner = {"": other, "further": definition}
     assert (severity(f"further/{path}", inner), severity(path, inner)) == ("info", "error")
     outer = {"": definition, "further": other}
-    assert (severity(f"further/{path}", outer), severity(path, outer)) == ("error", "info")
+    assert (severity(f"further/{path}", outer), severity(path, outer)) == ("info", "info")
 
 
 def test_every_line_for_one_application_definition_has_its_case():
