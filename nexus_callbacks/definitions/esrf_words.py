@@ -59,10 +59,10 @@ _ENTRY = re.compile(r"entry(_\d{4,})?")
 def root_links(text: str) -> list[tuple[str, str]] | None:
     """Name at the root and path within the entry of each link of an attribute ``root_links``; None if it has none.
 
-    >>> root_links("entry_1=/ cxi_version=/cxi_version")
-    [('entry_1', ''), ('cxi_version', 'cxi_version')]
     The names of runs' entries (``entry``, ``entry_0002`` …) are taken.
 
+    >>> root_links("entry_1=/ cxi_version=/cxi_version")
+    [('entry_1', ''), ('cxi_version', 'cxi_version')]
     >>> root_links("../y"), root_links("a =/b"), root_links("a=/b a=/c"), root_links("entry=/a")
     (None, None, None, None)
     """
